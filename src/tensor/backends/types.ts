@@ -1,0 +1,71 @@
+import type { NDArray } from '../array.js';
+import type { DType } from '../dtype.js';
+
+export type BackendName = 'ort' | 'ort-node' | 'ort-web' | 'reference';
+export type Device = 'cpu' | 'webgpu' | 'cuda';
+
+/** How ONNX Runtime should build a session. */
+export interface SessionOptions {
+  readonly device: Device;
+  /** intra-op threads; default: all cores */
+  readonly threads?: number;
+  /** ONNX Runtime's graph optimization level; default 'basic' */
+  readonly optimization?: 'disabled' | 'basic' | 'extended' | 'all';
+  /** arena memory patterns; default false (ENGINE.md section 1) */
+  readonly memPattern?: boolean;
+  /** record a profile from the start; read it with Session.endProfiling */
+  readonly profile?: boolean;
+  /** extra session config entries, e.g. 'session.intra_op.allow_spinning' */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+export interface Port {
+  readonly name: string;
+  readonly dtype: DType;
+}
+
+/** A lowered graph, ready for ONNX Runtime. */
+export interface ModelSpec {
+  /** serialized ModelProto */
+  readonly model: Uint8Array;
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+  /**
+   * Initializers declared in the model with external data, by tensor name. A backend that can hands them over without a copy
+   * (C API AddExternalInitializers / AddInitializer); the arrays must outlive the session.
+   */
+  readonly initializers?: ReadonlyMap<string, NDArray>;
+  /** Folder against which file-based external data (mmapped by ONNX Runtime) is resolved; the model then is loaded by path. */
+  readonly modelPath?: string;
+}
+
+/** One kernel execution out of ONNX Runtime's profile. */
+export interface KernelEvent {
+  /** node name given by the lowering */
+  readonly node: string;
+  readonly op: string;
+  readonly microseconds: number;
+  readonly provider: string;
+}
+
+/**
+ * A session. `inputs` and `outputs` stand in the order of the ModelSpec; every output is a preallocated array that is written in place
+ * (an output may share memory with an input: the caller has proved that safe).
+ */
+export interface Session {
+  runSync(inputs: readonly NDArray[], outputs: readonly NDArray[]): void;
+  run(inputs: readonly NDArray[], outputs: readonly NDArray[]): Promise<void>;
+  endProfiling(): KernelEvent[];
+  /** Frees the session; idempotent. Also happens when the object is garbage-collected. */
+  dispose(): void;
+}
+
+export interface Backend {
+  readonly name: BackendName;
+  /** Devices that really work here. */
+  devices(): readonly Device[];
+  /** True where createSessionSync and Session.runSync work. */
+  readonly sync: boolean;
+  createSessionSync(spec: ModelSpec, options: SessionOptions): Session;
+  createSession(spec: ModelSpec, options: SessionOptions): Promise<Session>;
+}
