@@ -103,7 +103,8 @@ export function encode(dtype: DType, values: ArrayLike<number>): TypedArray {
   if (dtype === 'i64') {
     for (let i = 0; i < n; i++) (out as BigInt64Array)[i] = BigInt(Math.trunc(values[i] as number));
   } else {
-    const put = dtype === 'f16' ? f32ToF16 : dtype === 'bf16' ? f32ToBf16 : dtype === 'bool' ? (x: number) => (x ? 1 : 0) : (x: number) => x;
+    const put =
+      dtype === 'f16' ? f32ToF16 : dtype === 'bf16' ? f32ToBf16 : dtype === 'bool' ? (x: number) => (x ? 1 : 0) : (x: number) => x;
     for (let i = 0; i < n; i++) (out as Float32Array)[i] = put(values[i] as number);
   }
   return out;
@@ -113,7 +114,10 @@ export function encode(dtype: DType, values: ArrayLike<number>): TypedArray {
  * Makes an array from nested numbers, a flat list with a shape, or a typed array (adopted without a copy).
  * The dtype defaults to f32 for numbers and to the typed array's own otherwise.
  */
-export function array(values: Nested | TypedArray | readonly boolean[], options: { shape?: readonly number[]; dtype?: DType } = {}): NDArray {
+export function array(
+  values: Nested | TypedArray | readonly boolean[],
+  options: { shape?: readonly number[]; dtype?: DType } = {},
+): NDArray {
   if (ArrayBuffer.isView(values)) {
     const data = values as TypedArray;
     return new NDArray(options.dtype ?? dtypeOf(data), options.shape ?? [data.length], data);

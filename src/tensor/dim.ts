@@ -91,8 +91,7 @@ export const shapeStr = (shape: Shape): string => `[${shape.join(', ')}]`;
 /** Symbol names that occur in a shape. */
 export function symbolsOf(shape: Shape): Set<string> {
   const out = new Set<string>();
-  for (const d of shape)
-    if (typeof d !== 'number') for (const m of d.terms.keys()) for (const n of m.split('*')) if (n) out.add(n);
+  for (const d of shape) if (typeof d !== 'number') for (const m of d.terms.keys()) for (const n of m.split('*')) if (n) out.add(n);
   return out;
 }
 

@@ -66,7 +66,8 @@ export function makeNode<K extends PrimName>(op: K, inputs: readonly Tensor[], a
 }
 
 /** Applies a one-output primitive. */
-export const apply = <K extends PrimName>(op: K, inputs: readonly Tensor[], attrs: PrimAttrs[K]): Tensor => makeNode(op, inputs, attrs).out();
+export const apply = <K extends PrimName>(op: K, inputs: readonly Tensor[], attrs: PrimAttrs[K]): Tensor =>
+  makeNode(op, inputs, attrs).out();
 
 /** A closed piece of graph: `outputs` depend on nothing but `inputs` (nodes of op "input") and constants. */
 export class Graph {
@@ -76,16 +77,20 @@ export class Graph {
   ) {}
 }
 
-/** Nodes that `outputs` need, in topological order (inputs before users). Does not descend into bodies. */
-export function topoSort(outputs: readonly Tensor[]): Node[] {
+/**
+ * Nodes that `outputs` need, in topological order (inputs before users). Does not descend into bodies, nor past the tensors of `border`.
+ */
+export function topoSort(outputs: readonly Tensor[], border?: { has(t: Tensor): boolean }): Node[] {
   const seen = new Set<Node>();
-  const stack = outputs.map((t) => t.node);
-  while (stack.length) {
-    const node = stack.pop() as Node;
-    if (seen.has(node)) continue;
-    seen.add(node);
-    for (const t of node.inputs) stack.push(t.node);
-  }
+  const stack: Node[] = [];
+  const push = (t: Tensor): void => {
+    if (!border?.has(t) && !seen.has(t.node)) {
+      seen.add(t.node);
+      stack.push(t.node);
+    }
+  };
+  for (const t of outputs) push(t);
+  for (let node = stack.pop(); node; node = stack.pop()) for (const t of node.inputs) push(t);
   return [...seen].sort((a, b) => a.id - b.id);
 }
 

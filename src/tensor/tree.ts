@@ -6,7 +6,11 @@ import { Tensor } from './graph.js';
 export type Tree<T> = T | readonly Tree<T>[] | { readonly [key: string]: Tree<T> } | undefined | null;
 
 const isLeaf = (v: unknown): boolean =>
-  v instanceof NDArray || v instanceof Tensor || ArrayBuffer.isView(v) || (typeof v !== 'object' && v !== undefined) || Object.hasOwn(v ?? {}, 'isTreeLeaf');
+  v instanceof NDArray ||
+  v instanceof Tensor ||
+  ArrayBuffer.isView(v) ||
+  (typeof v !== 'object' && v !== undefined) ||
+  Object.hasOwn(v ?? {}, 'isTreeLeaf');
 
 /** Leaves with their dotted paths, in key order of the record (insertion order). */
 export function treeEntries<T>(tree: Tree<T>, path = ''): [string, T][] {
@@ -56,5 +60,7 @@ export function treeDef(tree: unknown): string {
   if (tree === undefined || tree === null) return '~';
   if (isLeaf(tree)) return '*';
   if (Array.isArray(tree)) return `[${tree.map(treeDef).join(',')}]`;
-  return `{${Object.entries(tree).map(([k, v]) => `${JSON.stringify(k)}:${treeDef(v)}`).join(',')}}`;
+  return `{${Object.entries(tree)
+    .map(([k, v]) => `${JSON.stringify(k)}:${treeDef(v)}`)
+    .join(',')}}`;
 }

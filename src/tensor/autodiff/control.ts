@@ -1,0 +1,112 @@
+import { isFloat } from '../dtype.js';
+import { Graph, inputTensor, makeNode, type Tensor } from '../graph.js';
+import * as ir from '../ir.js';
+import { substitute } from '../passes/rewrite.js';
+import type { VjpPart } from './types.js';
+import { vjp } from './vjp.js';
+
+const inputLike = (name: string, t: Tensor): Tensor => inputTensor(name, t.shape, isFloat(t.dtype) ? 'f32' : t.dtype);
+const sameInput = (name: string, t: Tensor): Tensor => inputTensor(name, t.shape, t.dtype);
+
+export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
+  // A call of the body's adjoint, which recomputes the body: nothing but the arguments is kept between the two.
+  call: (node, cotangents, needs) => {
+    const { body, label } = node.attrs;
+    const args = body.inputs.map((t, i) => sameInput(`a${i}`, t));
+    const outs = substitute(body.outputs, new Map(body.inputs.map((t, i) => [t, args[i] as Tensor])));
+    const live = outs.flatMap((t, i) => (cotangents[i] ? [{ out: t, ct: cotangents[i] as Tensor }] : []));
+    const seeds = live.map(({ ct }, i) => inputLike(`g${i}`, ct));
+    const wanted = args.filter((_, i) => needs[i]);
+    const grads = vjp(
+      live.map((l) => l.out),
+      wanted,
+      seeds,
+    );
+    const present = grads.filter((g): g is Tensor => g !== null);
+    if (present.length === 0) return node.inputs.map(() => null);
+    const backward = makeNode('call', [...node.inputs, ...live.map((l) => l.ct)], {
+      body: new Graph([...args, ...seeds], present),
+      label: `${label}.grad`,
+    });
+    let nextWanted = 0;
+    let nextOut = 0;
+    return node.inputs.map((_, i) => (needs[i] ? (grads[nextWanted++] ? backward.out(nextOut++) : null) : null));
+  },
+
+  // The adjoint is a scan in the other direction over the stored carries; each step recomputes the body.
+  scan: (node, cotangents, needs) => {
+    const { body, numConsts, numCarries, reverse } = node.attrs;
+    const consts = node.inputs.slice(0, numConsts);
+    const xs = node.inputs.slice(numConsts + numCarries);
+
+    // Forward again with the carries before each step as extra outputs (merged with the first pass where that one is not needed).
+    const bodyInputs = body.inputs.map((t, i) => sameInput(`b${i}`, t));
+    const bodyOuts = substitute(body.outputs, new Map(body.inputs.map((t, i) => [t, bodyInputs[i] as Tensor])));
+    const carryIn = bodyInputs.slice(numConsts, numConsts + numCarries);
+    const stored = makeNode('scan', node.inputs, {
+      body: new Graph(bodyInputs, [...bodyOuts, ...carryIn]),
+      numConsts,
+      numCarries,
+      reverse,
+    });
+    const storedCarries = stored.outs.slice(node.outs.length);
+
+    // One backward step: (consts | carry cotangents, const cotangents | carry, x, y cotangents).
+    const args = body.inputs.map((t, i) => sameInput(`a${i}`, t));
+    const outs = substitute(body.outputs, new Map(body.inputs.map((t, i) => [t, args[i] as Tensor])));
+    const yOuts = outs.slice(numCarries);
+    const liveY = yOuts.flatMap((t, i) => (cotangents[numCarries + i] ? [{ t, g: cotangents[numCarries + i] as Tensor }] : []));
+    const floatCarry = carryIn.map((t) => isFloat(t.dtype));
+    const carrySeeds = carryIn.flatMap((t, i) => (floatCarry[i] ? [inputLike(`gc${i}`, t)] : []));
+    const liveCarryOuts = outs.slice(0, numCarries).filter((_, i) => floatCarry[i]);
+    const ySeeds = liveY.map(({ t }, i) => inputLike(`gy${i}`, t));
+    const wantedConsts = consts.map((_, i) => needs[i] ?? false);
+    const wantedXs = xs.map((_, i) => needs[numConsts + numCarries + i] ?? false);
+    const constArgs = args.slice(0, numConsts).filter((_, i) => wantedConsts[i]);
+    const carryArgs = args.slice(numConsts, numConsts + numCarries).filter((_, i) => floatCarry[i]);
+    const xArgs = args.slice(numConsts + numCarries).filter((_, i) => wantedXs[i]);
+    const grads = vjp([...liveCarryOuts, ...liveY.map((l) => l.t)], [...carryArgs, ...constArgs, ...xArgs], [...carrySeeds, ...ySeeds]);
+    const orZero = (g: Tensor | null | undefined, like: Tensor): Tensor => g ?? ir.zerosOf(like.shape);
+    const constSums = constArgs.map((t, i) => inputLike(`gk${i}`, t));
+    const stepOuts = [
+      ...carryArgs.map((t, i) => orZero(grads[i], t)),
+      ...constArgs.map((t, i) => ir.add(constSums[i] as Tensor, orZero(grads[carryArgs.length + i], t))),
+      ...xArgs.map((t, i) => orZero(grads[carryArgs.length + constArgs.length + i], t)),
+    ];
+    const stepCarries = args.slice(numConsts, numConsts + numCarries);
+    const stepXs = args.slice(numConsts + numCarries);
+    const backward = makeNode(
+      'scan',
+      [
+        ...consts,
+        ...carryIn.flatMap((t, i) => (floatCarry[i] ? [cotangents[i] ?? ir.zerosOf(t.shape)] : [])),
+        ...constArgs.map((t) => ir.zerosOf(t.shape)),
+        ...storedCarries,
+        ...xs,
+        ...liveY.map((l) => l.g),
+      ],
+      {
+        body: new Graph([...args.slice(0, numConsts), ...carrySeeds, ...constSums, ...stepCarries, ...stepXs, ...ySeeds], stepOuts),
+        numConsts,
+        numCarries: carrySeeds.length + constSums.length,
+        reverse: !reverse,
+      },
+    );
+    let nextCarry = 0;
+    let nextConst = carrySeeds.length;
+    let nextX = carrySeeds.length + constSums.length;
+    return node.inputs.map((_, i) => {
+      if (i < numConsts) return wantedConsts[i] ? backward.out(nextConst++) : null;
+      if (i < numConsts + numCarries) return floatCarry[i - numConsts] ? backward.out(nextCarry++) : null;
+      return wantedXs[i - numConsts - numCarries] ? backward.out(nextX++) : null;
+    });
+  },
+
+  customVjp: (node, cotangents) => {
+    const { numArgs, numOuts, backward } = node.attrs;
+    const seeds = node.outs.map((t, i) => cotangents[i] ?? ir.zerosOf(t.shape));
+    const saved = node.inputs.slice(numArgs + numOuts);
+    const grads = backward(seeds, saved);
+    return node.inputs.map((_, i) => (i < numArgs ? (grads[i] ?? null) : null));
+  },
+};

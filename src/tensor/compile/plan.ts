@@ -1,0 +1,134 @@
+import { Graph, type Graph as GraphType, inputTensor, isOp, type Node, type Tensor, topoSort } from '../graph.js';
+import { rewrite, substitute } from '../passes/rewrite.js';
+
+/** One session's worth of work: `graph` run on the values at `inputs`, giving those at `outputs`. */
+export interface Step {
+  readonly graph: GraphType;
+  readonly label: string;
+  /** value numbers in the order of graph.inputs */
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+}
+
+/** A graph cut at its calls. Values 0..numInputs-1 are the arguments. */
+export interface Plan {
+  readonly steps: readonly Step[];
+  readonly numInputs: number;
+  /** a tensor that describes each value (shape and dtype) */
+  readonly values: readonly Tensor[];
+  readonly outputs: readonly number[];
+}
+
+/** Replaces calls by their bodies. */
+export function inlineCalls(outputs: readonly Tensor[]): Tensor[] {
+  return rewrite(outputs, (node, inputs) => {
+    if (!isOp(node, 'call')) return undefined;
+    const { body } = node.attrs;
+    const inner = inlineCalls(body.outputs);
+    return substitute(inner, new Map(body.inputs.map((t, i) => [t, inputs[i] as Tensor])));
+  });
+}
+
+const hasCalls = (order: readonly Node[]): boolean => order.some((n) => n.op === 'call');
+
+/**
+ * Cuts a graph into steps: each `call` is one (equal bodies later share a session), and what stands between the calls is gathered into as few
+ * steps as the dependencies allow. Nodes that depend on no argument are repeated in every step that needs them.
+ */
+export function planSteps(graph: GraphType): Plan {
+  const order = topoSort(graph.outputs);
+  const values: Tensor[] = [...graph.inputs];
+  const numberOf = new Map<Tensor, number>(graph.inputs.map((t, i) => [t, i]));
+  const valueOf = (t: Tensor): number => {
+    let n = numberOf.get(t);
+    if (n === undefined) {
+      n = values.length;
+      values.push(t);
+      numberOf.set(t, n);
+    }
+    return n;
+  };
+  if (!hasCalls(order)) {
+    const outputs = graph.outputs.map((_, i) => graph.inputs.length + i);
+    return {
+      steps: [{ graph, label: 'main', inputs: graph.inputs.map((_, i) => i), outputs }],
+      numInputs: graph.inputs.length,
+      values: [...graph.inputs, ...graph.outputs],
+      outputs,
+    };
+  }
+
+  // Stage s of the glue runs before the calls of level s.
+  const stage = new Map<Node, number>();
+  const free = new Set<Node>();
+  for (const node of order) {
+    if (node.op !== 'input' && node.op !== 'call' && node.inputs.every((t) => free.has(t.node))) free.add(node);
+    const ready = node.inputs.map((t) => (stage.get(t.node) ?? 0) + (t.node.op === 'call' ? 1 : 0));
+    stage.set(node, Math.max(0, ...ready));
+  }
+  const glue: Node[][] = [];
+  const calls: Node<'call'>[][] = [];
+  const put = <T>(lists: T[][], at: number, item: T): void => {
+    while (lists.length <= at) lists.push([]);
+    (lists[at] as T[]).push(item);
+  };
+  for (const node of order) {
+    if (node.op === 'input' || free.has(node)) continue;
+    if (isOp(node, 'call')) put(calls, stage.get(node) as number, node);
+    else put(glue, stage.get(node) as number, node);
+  }
+
+  const exported = new Set<Tensor>(graph.outputs);
+  for (const node of order)
+    for (const t of node.inputs) {
+      const crosses = node.op === 'call' || stage.get(node) !== stage.get(t.node);
+      if (crosses && t.node.op !== 'call' && t.node.op !== 'input' && (!free.has(t.node) || node.op === 'call')) exported.add(t);
+    }
+
+  const steps: Step[] = [];
+  const addGlue = (outputs: readonly Tensor[], label: string): void => {
+    if (outputs.length === 0) return;
+    steps.push(cutOut(outputs, valueOf, (t) => t.node.op === 'input' || t.node.op === 'call' || numberOf.has(t), label));
+  };
+  const depth = Math.max(glue.length, calls.length);
+  // Free values that calls need as arguments, or that the program returns, are made once at the start.
+  addGlue(
+    [...exported].filter((t) => free.has(t.node)),
+    'constants',
+  );
+  for (let s = 0; s < depth; s++) {
+    const nodes = new Set(glue[s] ?? []);
+    addGlue(
+      [...exported].filter((t) => nodes.has(t.node)),
+      `between ${s}`,
+    );
+    for (const call of calls[s] ?? []) {
+      steps.push({
+        graph: new Graph(call.attrs.body.inputs, inlineCalls(call.attrs.body.outputs)),
+        label: call.attrs.label,
+        inputs: call.inputs.map(valueOf),
+        outputs: call.outs.map(valueOf),
+      });
+    }
+  }
+  return { steps, numInputs: graph.inputs.length, values, outputs: graph.outputs.map(valueOf) };
+}
+
+/** A step that computes `outputs` from values that exist already. */
+function cutOut(outputs: readonly Tensor[], valueOf: (t: Tensor) => number, exists: (t: Tensor) => boolean, label: string): Step {
+  const borders = new Map<Tensor, Tensor>();
+  const seen = new Set<Node>();
+  const stack = [...outputs.map((t) => t.node)];
+  while (stack.length) {
+    const node = stack.pop() as Node;
+    if (seen.has(node)) continue;
+    seen.add(node);
+    for (const t of node.inputs) {
+      if (!exists(t)) stack.push(t.node);
+      else if (!borders.has(t)) borders.set(t, inputTensor(`v${borders.size}`, t.shape, t.dtype));
+    }
+  }
+  const graph = new Graph([...borders.values()], substitute(outputs, borders));
+  const inputs = [...borders.keys()].map(valueOf);
+  return { graph, label, inputs, outputs: outputs.map(valueOf) };
+}

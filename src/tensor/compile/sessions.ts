@@ -1,0 +1,150 @@
+import type { NDArray } from '../array.js';
+import { loadBackend } from '../backends/load.js';
+import type { Backend, BackendName, Device, KernelEvent, Session, SessionOptions } from '../backends/types.js';
+import { BackendError } from '../errors.js';
+import { getOrMake } from '../getOrMake.js';
+import { Graph } from '../graph.js';
+import { isNative, lower } from '../onnx/index.js';
+import { graphKey } from '../passes/key.js';
+import { optimize } from '../passes/optimize.js';
+import type { Target } from '../prims.js';
+import { evaluate, fromNDArray, toNDArray } from '../reference/index.js';
+
+/** Where and how a compiled function runs. */
+export interface ExecutionOptions {
+  /** default: the platform's first backend that loads ('ort' on Node, 'ort-web' in a browser) */
+  readonly backend?: BackendName;
+  /** default 'cpu' */
+  readonly device?: Device;
+  /** intra-op threads of ONNX Runtime; default: all cores */
+  readonly threads?: number;
+  /** ONNX Runtime's own graph optimization; default 'disabled', since the engine has optimised already (ENGINE.md section 7) */
+  readonly optimization?: SessionOptions['optimization'];
+  /** further ONNX Runtime session entries */
+  readonly config?: Readonly<Record<string, string>>;
+}
+
+/** A session and the graph that it executes (after the target's optimisation; for cost accounts and printing). */
+export interface Unit {
+  readonly graph: Graph;
+  readonly session: Session;
+}
+
+export const targetOf = (backend: Backend, device: Device): Target =>
+  backend.name === 'reference' ? 'generic' : device === 'cpu' ? (backend.name === 'ort-web' ? 'wasm' : 'cpu') : device;
+
+/** Evaluates a graph with the float64 interpreter behind the interface of a session. */
+class ReferenceSession implements Session {
+  constructor(readonly graph: Graph) {}
+  runSync(inputs: readonly NDArray[], outputs: readonly NDArray[]): void {
+    const results = evaluate(this.graph, inputs.map(fromNDArray));
+    outputs.forEach((out, i) => {
+      const result = results[i];
+      if (result) (out.data as Float32Array).set(toNDArray(result).data as Float32Array);
+    });
+  }
+  async run(inputs: readonly NDArray[], outputs: readonly NDArray[]): Promise<void> {
+    this.runSync(inputs, outputs);
+  }
+  endProfiling(): KernelEvent[] {
+    throw new BackendError('the reference interpreter records no profile; use backend "ort"');
+  }
+  dispose(): void {}
+}
+
+/** Sessions by structure and options, shared by all compiled functions and counted. */
+interface Shared {
+  readonly unit: Unit;
+  users: number;
+}
+const shared = new Map<string, Shared>();
+
+export interface UnitHandle {
+  readonly unit: Unit;
+  release(): void;
+}
+
+const backendFor = (options: ExecutionOptions): Backend => loadBackend(options.backend);
+
+/** The graph as it will be executed: composites expanded for the target, simplified, common subexpressions merged. */
+export function prepareGraph(graph: Graph, options: ExecutionOptions): Graph {
+  const target = targetOf(backendFor(options), options.device ?? 'cpu');
+  return new Graph(graph.inputs, optimize(graph.outputs, target, target === 'generic' ? () => true : isNative));
+}
+
+function sessionOptions(options: ExecutionOptions, profile: boolean): SessionOptions {
+  return {
+    device: options.device ?? 'cpu',
+    optimization: options.optimization ?? 'disabled',
+    profile,
+    ...(options.threads === undefined ? {} : { threads: options.threads }),
+    ...(options.config === undefined ? {} : { config: options.config }),
+  };
+}
+
+function cacheKey(graph: Graph, options: ExecutionOptions, backend: Backend): string {
+  return `${backend.name} ${options.device ?? 'cpu'} ${options.threads ?? ''} ${options.optimization ?? ''} ${JSON.stringify(options.config ?? {})}\n${graphKey(graph.inputs, graph.outputs)}`;
+}
+
+function acquire(key: string, make: () => Unit): UnitHandle {
+  return handleOf(
+    key,
+    getOrMake(shared, key, () => ({ unit: make(), users: 0 })),
+  );
+}
+
+function handleOf(key: string, entry: Shared): UnitHandle {
+  entry.users++;
+  let released = false;
+  return {
+    unit: entry.unit,
+    release: () => {
+      if (released) return;
+      released = true;
+      if (--entry.users > 0) return;
+      shared.delete(key);
+      entry.unit.session.dispose();
+    },
+  };
+}
+
+/** Lowers an optimised graph for a backend that runs ONNX. */
+const modelOf = (graph: Graph, backend: Backend, device: Device): ReturnType<typeof lower> =>
+  lower(graph, { target: targetOf(backend, device) });
+
+/** Builds, or takes from the cache, the session of an optimised graph. */
+export function openSync(graph: Graph, options: ExecutionOptions, profile = false): UnitHandle {
+  const backend = backendFor(options);
+  const device = options.device ?? 'cpu';
+  const make = (): Unit => ({
+    graph,
+    session:
+      backend.name === 'reference'
+        ? new ReferenceSession(graph)
+        : backend.createSessionSync(modelOf(graph, backend, device), sessionOptions(options, profile)),
+  });
+  if (profile) return handleOf('', { unit: make(), users: 0 });
+  return acquire(cacheKey(graph, options, backend), make);
+}
+
+/** As openSync, for backends that only create sessions asynchronously. */
+export async function open(graph: Graph, options: ExecutionOptions): Promise<UnitHandle> {
+  const backend = backendFor(options);
+  if (backend.sync) return openSync(graph, options);
+  const key = cacheKey(graph, options, backend);
+  const known = shared.get(key);
+  if (known) return handleOf(key, known);
+  const device = options.device ?? 'cpu';
+  const session = await backend.createSession(modelOf(graph, backend, device), sessionOptions(options, false));
+  const again = shared.get(key);
+  if (again) {
+    session.dispose();
+    return handleOf(key, again);
+  }
+  const entry: Shared = { unit: { graph, session }, users: 0 };
+  shared.set(key, entry);
+  return handleOf(key, entry);
+}
+
+/** Sessions alive in the cache, for leak tests. */
+export const liveSessions = (): number => shared.size;
