@@ -43,8 +43,7 @@ export function threefryBits(key: KeyWords, n: number): Uint32Array<ArrayBuffer>
   return out;
 }
 
-/** Upper counter words of key derivation. threefryBits never reaches them, so derived keys are independent of the key's own bits. */
-const SPLIT = 0xffffffff;
+/** Upper counter word of foldIn. threefryBits never reaches it, so folded keys are independent of the key's own bits. */
 const FOLD = 0xfffffffe;
 
 const makeKey = (words: KeyWords): NDArray => new NDArray('u32', [2], Uint32Array.of(...words));
@@ -65,12 +64,15 @@ export function randomKey(seed: number | bigint): NDArray {
   return makeKey([Number(bits & 0xffffffffn), Number(bits >> 32n)]);
 }
 
-/** n independent keys derived from one: key i is the block of counter (i, 0xffffffff). The parent should not be used again. */
+/**
+ * n independent keys derived from one: key i is words 2i and 2i+1 of threefryBits, as the in-graph splitKeys gives them. The parent must
+ * not be used again: its own bits are these keys.
+ */
 export function splitKey(key: NDArray, n = 2): NDArray[] {
   if (!Number.isInteger(n) || n < 0 || n > 2 ** 32)
     throw new OpError('splitKey', `the number of keys must be an integer in [0, 2^32], got ${n}`);
-  const words = keyWords(key);
-  return Array.from({ length: n }, (_, i) => makeKey(threefry2x32(words, [i, SPLIT])));
+  const bits = threefryBits(keyWords(key), 2 * n);
+  return Array.from({ length: n }, (_, i) => makeKey([bits[2 * i] as number, bits[2 * i + 1] as number]));
 }
 
 /** The key for a step, layer or sample: the block of counter (data, 0xfffffffe). `data` is an integer in [0, 2^32). */

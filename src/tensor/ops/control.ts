@@ -1,0 +1,96 @@
+import { shapeStr } from '../dim.js';
+import { OpError } from '../errors.js';
+import { Graph, inputTensor, makeNode, Tensor } from '../graph.js';
+import { insideScan, isCollecting } from '../site.js';
+import { treeDef, treeEntries, treeMap } from '../tree.js';
+import { closeOver } from './closure.js';
+
+/** Leaves of a tree that must all be tensors. */
+function tensorsOf(op: string, what: string, tree: unknown): Tensor[] {
+  return treeEntries<unknown>(tree as never).map(([path, leaf]) => {
+    if (leaf instanceof Tensor) return leaf;
+    throw new OpError(
+      op,
+      `${what}${path ? `.${path}` : ''} must be a Tensor, got ${typeof leaf}; wrap it with scalar(...) or constant(...)`,
+    );
+  });
+}
+
+/** The tensors among the leaves of a tree. */
+const leafTensors = (tree: unknown): Tensor[] =>
+  treeEntries<unknown>(tree as never).flatMap(([, leaf]) => (leaf instanceof Tensor ? [leaf] : []));
+
+/** Replaces the Tensor leaves of a tree in order; other leaves stay. */
+function withTensors<T>(tree: T, tensors: readonly Tensor[]): T {
+  let i = 0;
+  return treeMap((_path: string, leaf: unknown) => (leaf instanceof Tensor ? tensors[i++] : leaf), tree) as T;
+}
+
+export interface ScanOptions<C, X> {
+  /** the first carry */
+  readonly init: C;
+  /** tensors with a leading axis of iterations */
+  readonly xs: X;
+  /** from the last iteration to the first; ys keep their places */
+  readonly reverse?: boolean;
+}
+
+/**
+ * Applies `body(carry, x)` to xs[0], xs[1], ... in turn; it returns the next carry (same shapes and dtypes) and what to keep of this
+ * iteration. The results are the last carry and the kept values stacked along a new first axis. carry, xs and ys are trees of tensors.
+ * The body may use tensors from outside; what it computes without carry and x is computed once.
+ *
+ * @example const { ys } = scan((h, x) => { const next = h.mul(0.9).add(x); return [next, next]; }, { init: zeros([D]), xs });
+ */
+export function scan<C, X, Y>(
+  body: (carry: C, x: X) => readonly [C, Y],
+  { init, xs, reverse = false }: ScanOptions<C, X>,
+): { carry: C; ys: Y } {
+  const carries = tensorsOf('scan', 'init', init);
+  const sequences = tensorsOf('scan', 'xs', xs);
+  const carryArgs = carries.map((t, i) => inputTensor(`carry${i}`, t.shape, t.dtype));
+  const xArgs = sequences.map((t, i) => {
+    if (t.rank === 0) throw new OpError('scan', `xs ${i} must have a leading axis of iterations, got ${shapeStr(t.shape)}`);
+    return inputTensor(`x${i}`, t.shape.slice(1), t.dtype);
+  });
+  if (xArgs.length === 0) throw new OpError('scan', 'needs at least one xs, whose leading axis counts the iterations (e.g. arange(n))');
+  const args = [...carryArgs, ...xArgs];
+  const [next, kept] = insideScan(() => body(withTensors(init, carryArgs), withTensors(xs, xArgs)));
+  if (treeDef(next) !== treeDef(init))
+    throw new OpError('scan', `the body's carry has the structure ${treeDef(next)}, but init has ${treeDef(init)}`);
+  const outputs = [...tensorsOf('scan', 'carry', next), ...tensorsOf('scan', 'ys', kept)];
+  const closed = closeOver(args, outputs, { hoist: true });
+  const node = makeNode('scan', [...closed.lifted, ...carries, ...sequences], {
+    body: new Graph([...closed.inputs, ...args], closed.outputs),
+    numConsts: closed.lifted.length,
+    numCarries: carries.length,
+    reverse,
+  });
+  return {
+    carry: withTensors(init, node.outs.slice(0, carries.length)),
+    ys: withTensors(kept, node.outs.slice(carries.length)),
+  };
+}
+
+/**
+ * A function of which the intermediate values are not kept for the backward pass but computed again (Chen et al. 2016, arXiv:1604.06174).
+ * Arguments and result are trees; tensors among the arguments, and outer tensors that `fn` uses, become arguments of the call. Equal bodies
+ * (the layers of a model) share one compilation. While sites are collected (collectSites), the function is traced in place instead.
+ */
+export function checkpoint<A extends readonly unknown[], R>(
+  fn: (...args: A) => R,
+  { label = fn.name || 'checkpoint' } = {},
+): (...args: A) => R {
+  return (...args: A): R => {
+    const given = leafTensors(args);
+    if (given.length === 0 || isCollecting()) return fn(...args);
+    const params = given.map((t, i) => inputTensor(`arg${i}`, t.shape, t.dtype));
+    const result = fn(...withTensors(args, params));
+    const outputs = leafTensors(result);
+    if (outputs.length === 0) return result;
+    const closed = closeOver(params, outputs, { hoist: false });
+    const body = new Graph([...params, ...closed.inputs], closed.outputs);
+    const node = makeNode('call', [...given, ...closed.lifted], { body, label });
+    return withTensors(result, node.outs);
+  };
+}
