@@ -69,3 +69,9 @@ export interface Backend {
   createSessionSync(spec: ModelSpec, options: SessionOptions): Session;
   createSession(spec: ModelSpec, options: SessionOptions): Promise<Session>;
 }
+
+/** What `vitro doctor` says of a backend: `problem` is why it cannot be used here, absent where it can. */
+export interface BackendStatus {
+  readonly name: BackendName;
+  readonly problem?: string;
+}

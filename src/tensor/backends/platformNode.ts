@@ -1,0 +1,42 @@
+import { BackendError } from '../errors.js';
+import { ort } from './ort.js';
+import { ortNode, ortNodeModule } from './ortNode.js';
+import { runtime } from './ortRuntime.js';
+import { ortWeb } from './ortWeb.js';
+import type { Backend, BackendName, BackendStatus } from './types.js';
+
+const usable: readonly { readonly backend: Backend; readonly load: () => unknown }[] = [
+  { backend: ort, load: runtime },
+  { backend: ortNode, load: ortNodeModule },
+];
+
+/** The backends of ONNX Runtime in order of preference, each with the reason why it cannot be used where that is so. */
+export function availableBackends(): readonly BackendStatus[] {
+  return usable.map(({ backend, load }) => {
+    try {
+      load();
+      return { name: backend.name };
+    } catch (error) {
+      return { name: backend.name, problem: error instanceof Error ? error.message : String(error) };
+    }
+  });
+}
+
+let chosen: Backend | undefined;
+
+/** The first backend that loads: ONNX Runtime's C API, else onnxruntime-node's binding. Throws a BackendError with every reason. */
+export function defaultBackend(): Backend {
+  if (chosen) return chosen;
+  const statuses = availableBackends();
+  const name = statuses.find(({ problem }) => problem === undefined)?.name;
+  if (name === undefined) throw new BackendError(`no backend can be used:\n${statuses.map((s) => `  ${s.name}: ${s.problem}`).join('\n')}`);
+  chosen = loadBackend(name);
+  return chosen;
+}
+
+/** A backend of ONNX Runtime by name; what it needs is loaded when it is first used. */
+export function loadBackend(name: BackendName): Backend {
+  const backend = [ort, ortNode, ortWeb].find((candidate) => candidate.name === name);
+  if (!backend) throw new BackendError(`"${name}" is not a backend of ONNX Runtime; those are: ort, ort-node, ort-web`);
+  return backend;
+}
