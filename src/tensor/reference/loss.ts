@@ -1,33 +1,19 @@
 import type { Node } from '../graph.js';
 import { matmulRef } from './contract.js';
 import { transposeRef } from './movement.js';
+import { logSoftmaxRef } from './nn.js';
 import { type RefArray, refArray } from './refArray.js';
 import { checkIndices, type ReferenceRules } from './rule.js';
-
-/** log sum exp of each row of logits [M, V]. */
-function rowLogSumExp(logits: RefArray): Float64Array {
-  const [m, v] = logits.shape as [number, number];
-  const out = new Float64Array(m);
-  for (let row = 0; row < m; row++) {
-    const values = logits.data.subarray(row * v, (row + 1) * v);
-    let top = Number.NEGATIVE_INFINITY;
-    for (const x of values) top = Math.max(top, x);
-    let total = 0;
-    for (const x of values) total += Math.exp(x - top);
-    out[row] = top + Math.log(total);
-  }
-  return out;
-}
 
 /** -log softmax(logits)[target] per row; rows with a negative target give 0. */
 function crossEntropyRef(node: Node, logits: RefArray, targets: RefArray): RefArray {
   const [m, v] = logits.shape as [number, number];
   checkTargets(node, targets, v);
-  const normaliser = rowLogSumExp(logits);
+  const logp = logSoftmaxRef(logits, 1).data;
   const out = new Float64Array(m);
   for (let row = 0; row < m; row++) {
     const target = targets.data[row] as number;
-    if (target >= 0) out[row] = (normaliser[row] as number) - (logits.data[row * v + target] as number);
+    if (target >= 0) out[row] = -(logp[row * v + target] as number);
   }
   return refArray('f32', [m], out);
 }
@@ -59,13 +45,13 @@ export const lossRules: ReferenceRules<'crossEntropy' | 'linearCrossEntropy' | '
     const logits = logitsOf(x, w);
     const [m, v] = logits.shape as [number, number];
     checkTargets(node, targets, v);
-    const normaliser = rowLogSumExp(logits);
+    const logp = logSoftmaxRef(logits, 1).data;
     const dlogits = new Float64Array(m * v);
     for (let row = 0; row < m; row++) {
       const target = targets.data[row] as number;
       if (target < 0) continue;
       for (let j = 0; j < v; j++) {
-        const p = Math.exp((logits.data[row * v + j] as number) - (normaliser[row] as number));
+        const p = Math.exp(logp[row * v + j] as number);
         dlogits[row * v + j] = (g.data[row] as number) * (p - (j === target ? 1 : 0));
       }
     }

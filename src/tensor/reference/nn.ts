@@ -2,8 +2,8 @@ import { broadcastRef, type RefArray, refArray, splitAxis } from './refArray.js'
 import type { ReferenceRules } from './rule.js';
 import { erf, sigmoid } from './special.js';
 
-/** Log-softmax along `axis`: x - max - log sum exp(x - max). */
-function logSoftmaxRef(x: RefArray, axis: number): RefArray {
+/** Log-softmax along `axis`: (x - max) - log sum exp(x - max). */
+export function logSoftmaxRef(x: RefArray, axis: number): RefArray {
   const [outer, n, inner] = splitAxis(x.shape, axis);
   const out = new Float64Array(x.data.length);
   for (let o = 0; o < outer; o++)
@@ -13,8 +13,8 @@ function logSoftmaxRef(x: RefArray, axis: number): RefArray {
       for (let j = 0; j < n; j++) top = Math.max(top, x.data[base + j * inner] as number);
       let total = 0;
       for (let j = 0; j < n; j++) total += Math.exp((x.data[base + j * inner] as number) - top);
-      const normaliser = top + Math.log(total);
-      for (let j = 0; j < n; j++) out[base + j * inner] = (x.data[base + j * inner] as number) - normaliser;
+      const normaliser = Math.log(total);
+      for (let j = 0; j < n; j++) out[base + j * inner] = (x.data[base + j * inner] as number) - top - normaliser;
     }
   return refArray(x.dtype, x.shape, out);
 }
