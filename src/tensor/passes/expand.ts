@@ -1,5 +1,5 @@
 import type { Dim } from '../dim.js';
-import { Graph, isOp, makeNode, type Node, type Tensor } from '../graph.js';
+import { apply, Graph, isOp, makeNode, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
 import type { PrimName, Target } from '../prims.js';
 import { attentionBlocks, expandAttention, expandAttentionGrad, expandCachedAttention } from './expandAttention.js';
@@ -81,15 +81,17 @@ const rules: { readonly [K in PrimName]?: Expansion<K> } = {
   cachedAttention: (node, inputs) => expandCachedAttention(node, inputs),
   crossEntropy: (_node, inputs) => [crossEntropy(at(inputs, 0), at(inputs, 1))],
   linearCrossEntropy: (_node, inputs) => [crossEntropy(ir.matmul(at(inputs, 0), at(inputs, 1), { transB: true }), at(inputs, 2))],
-  // dlogits = g (softmax - onehot) is never formed: g scales the rows of x, and the one-hot part is a gather and a scatter.
+  // dlogits = g (softmax - onehot): g scales the rows of x and dx instead, and the one-hot part is put into the probabilities in place.
+  // The minimum with the row's largest probability changes nothing but makes the loss read the probabilities before they are overwritten.
   linearCrossEntropyGrad: (_node, inputs) => {
     const [x, w, targets] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
     const g = column(ir.mul(at(inputs, 3), isTarget(targets)));
-    const index = clampIndex(targets);
+    const index = column(clampIndex(targets));
     const probs = ir.softmax(ir.matmul(x, w, { transB: true }));
-    const dx = ir.mul(g, ir.sub(ir.matmul(probs, w), ir.gather(w, index)));
-    const gx = ir.mul(g, x);
-    const dw = ir.add(ir.matmul(probs, gx, { transA: true }), ir.scatterAdd(index, ir.neg(gx), 0, w.shape[0] as Dim));
+    const own = apply('min', [ir.takeAlong(probs, index, 1), ir.reduceMax(probs, [1])], {});
+    const residual = ir.scatterAlong(probs, index, ir.sub(own, ir.scalar(1)), 1, 'set');
+    const dx = ir.mul(g, ir.matmul(residual, w));
+    const dw = ir.matmul(residual, ir.mul(g, x), { transA: true });
     return [dx, dw];
   },
 };

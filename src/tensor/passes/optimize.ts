@@ -7,6 +7,7 @@ import { expandAll } from './expand.js';
 import { attrsKey } from './key.js';
 import { rewrite } from './rewrite.js';
 import { constantValue, pruneScan, simplifyNode } from './simplify.js';
+import { pushSplits } from './splits.js';
 
 /** Constants are folded up to this many elements; larger ones are cheaper to compute than to store. */
 const foldLimit = 65_536;
@@ -88,6 +89,7 @@ function simplifyAll(outputs: readonly Tensor[], target: Target): Tensor[] {
  */
 export function optimize(outputs: readonly Tensor[], target: Target, isNative: (node: Node, target: Target) => boolean): Tensor[] {
   let current = expandAll(outputs, target, isNative);
+  if (target !== 'generic') current = pushSplits(simplifyAll(current, target));
   let size = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 4; round++) {
     current = foldAlpha(simplifyAll(current, target));
