@@ -1,0 +1,112 @@
+import type { DType } from '../dtype.js';
+import { isInteger } from '../dtype.js';
+import type { Node, Tensor } from '../graph.js';
+import { type Builder, operand, type Value } from './builder.js';
+import type { LoweringRules } from './rule.js';
+
+const direct =
+  (op: string) =>
+  (c: Builder, node: Node): Value =>
+    c.op(op, c.values(node.inputs));
+
+/** True where a divisor is a constant without a zero. */
+function nonZeroConstant(t: Tensor): boolean {
+  if (t.node.op !== 'constant') return false;
+  const { value } = t.node.attrs as { readonly value: { readonly data: ArrayLike<number | bigint> } };
+  return Array.from(value.data).every((x) => Number(x) !== 0);
+}
+
+/** The divisor of an integer division. Division by zero is a hardware trap that would end the process, so zeros become ones. */
+function safeDivisor(c: Builder, node: Node): Value {
+  const y = operand(node, 1);
+  const value = c.value(y);
+  if (nonZeroConstant(y)) return value;
+  const isZero = c.op('Equal', [value, c.scalar(0, y.dtype)]);
+  return c.op('Add', [value, c.cast(isZero, y.dtype)]);
+}
+
+/** dtype that holds values of another for Where, whose kernels lack some; the way there and back is exact. */
+const whereCarrier: Partial<Record<DType, DType>> = { u32: 'i64', bool: 'u8', f16: 'f32', bf16: 'f32' };
+
+export const elementwiseRules: LoweringRules<
+  | 'neg'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'recip'
+  | 'abs'
+  | 'sign'
+  | 'floor'
+  | 'ceil'
+  | 'round'
+  | 'sin'
+  | 'cos'
+  | 'tanh'
+  | 'sigmoid'
+  | 'erf'
+  | 'not'
+  | 'cast'
+  | 'stopGradient'
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'pow'
+  | 'max'
+  | 'min'
+  | 'mod'
+  | 'and'
+  | 'or'
+  | 'xor'
+  | 'eq'
+  | 'lt'
+  | 'le'
+  | 'where'
+> = {
+  neg: direct('Neg'),
+  exp: direct('Exp'),
+  log: direct('Log'),
+  sqrt: direct('Sqrt'),
+  recip: direct('Reciprocal'),
+  abs: direct('Abs'),
+  sign: direct('Sign'),
+  floor: direct('Floor'),
+  ceil: direct('Ceil'),
+  round: direct('Round'),
+  sin: direct('Sin'),
+  cos: direct('Cos'),
+  tanh: direct('Tanh'),
+  sigmoid: direct('Sigmoid'),
+  erf: direct('Erf'),
+  not: direct('Not'),
+  cast: (c, node) => (operand(node, 0).dtype === node.attrs.dtype ? c.input(node, 0) : c.cast(c.input(node, 0), node.attrs.dtype)),
+  stopGradient: (c, node) => c.input(node, 0),
+  add: direct('Add'),
+  sub: direct('Sub'),
+  mul: direct('Mul'),
+  div: (c, node) => c.op('Div', [c.input(node, 0), isInteger(node.out().dtype) ? safeDivisor(c, node) : c.input(node, 1)]),
+  pow: direct('Pow'),
+  max: direct('Max'),
+  min: direct('Min'),
+  mod: (c, node) => {
+    const x = c.input(node, 0);
+    // ONNX Mod has the divisor's sign for integers, but only C's fmod for floats
+    if (isInteger(node.out().dtype)) return c.op('Mod', [x, safeDivisor(c, node)]);
+    const y = c.input(node, 1);
+    const whole = c.op('Floor', [c.op('Div', [x, y])]);
+    return c.op('Sub', [x, c.op('Mul', [whole, y])]);
+  },
+  and: direct('And'),
+  or: direct('Or'),
+  xor: direct('Xor'),
+  eq: direct('Equal'),
+  lt: direct('Less'),
+  le: direct('LessOrEqual'),
+  where: (c, node) => {
+    const [condition, a, b] = [c.input(node, 0), c.input(node, 1), c.input(node, 2)];
+    const { dtype } = node.out();
+    const carrier = whereCarrier[dtype];
+    if (!carrier) return c.op('Where', [condition, a, b]);
+    return c.cast(c.op('Where', [condition, c.cast(a, carrier), c.cast(b, carrier)]), dtype);
+  },
+};

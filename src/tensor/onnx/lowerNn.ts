@@ -1,0 +1,77 @@
+import { type Dim, dimEq, type Shape } from '../dim.js';
+import type { Node, Tensor } from '../graph.js';
+import { type Builder, MICROSOFT, operand, type Value } from './builder.js';
+import { float } from './encoder.js';
+import { expandedBefore, type LoweringRules } from './rule.js';
+
+/** [T, d/2] where cos or sin is that, or that behind axes of size 1. */
+export function angleTable(table: Tensor, x: Tensor): Shape | undefined {
+  const rows = table.rank >= 2 ? (table.shape[table.rank - 2] as Dim) : 1;
+  const lead = table.shape.slice(0, -2);
+  if (table.rank < 2 || !lead.every((d) => d === 1) || !dimEq(rows, x.shape[x.rank - 2] as Dim)) return undefined;
+  return table.shape.slice(-2);
+}
+
+function rotary(c: Builder, node: Node<'rotary'>): Value {
+  const x = operand(node, 0);
+  const tables = [operand(node, 1), operand(node, 2)].map((t) => {
+    const shape = angleTable(t, x);
+    return shape ? c.reshape(c.value(t), t.shape, shape) : expandedBefore(c, node);
+  });
+  const attrs = { interleaved: node.attrs.interleaved ? 1 : 0 };
+  // position_ids of one element is the position of the first row
+  return c.op('RotaryEmbedding', [c.value(x), c.ints([0]), ...tables], attrs, MICROSOFT);
+}
+
+/**
+ * GroupQueryAttention over a preallocated cache. It writes the new rows in place where the caller binds the outputs to the same
+ * memory as pastK and pastV; otherwise the cache is copied first.
+ */
+function cachedAttention(c: Builder, node: Node<'cachedAttention'>): readonly Value[] {
+  const { heads, kvHeads, scale } = node.attrs;
+  const [q, k, v, pastK, pastV, length] = c.values(node.inputs) as [Value, Value, Value, Value, Value, Value];
+  const steps = c.cast(c.dims([operand(node, 0).shape[1] as Dim]), 'i32');
+  const total = c.op('Add', [length, steps]);
+  const last = c.op('Sub', [total, c.scalar(1, 'i32')]);
+  const longest = c.op('ReduceMax', [total, c.ints([0])], { keepdims: 1 });
+  return c.multi(
+    'GroupQueryAttention',
+    [q, k, v, pastK, pastV, last, longest],
+    3,
+    { num_heads: heads, kv_num_heads: kvHeads, scale: float(scale), do_rotary: 0 },
+    MICROSOFT,
+  );
+}
+
+export const nnRules: LoweringRules<
+  | 'softmax'
+  | 'logSoftmax'
+  | 'rmsNorm'
+  | 'layerNorm'
+  | 'silu'
+  | 'gelu'
+  | 'rotary'
+  | 'attention'
+  | 'attentionGrad'
+  | 'cachedAttention'
+  | 'crossEntropy'
+  | 'linearCrossEntropy'
+  | 'linearCrossEntropyGrad'
+> = {
+  softmax: (c, node) => c.op('Softmax', [c.input(node, 0)], { axis: node.attrs.axis }),
+  logSoftmax: (c, node) => c.op('LogSoftmax', [c.input(node, 0)], { axis: node.attrs.axis }),
+  rmsNorm: (c, node) =>
+    // an ONNX Runtime operator that lives in ONNX's own domain; its second output is 1/rms
+    c.multi('SimplifiedLayerNormalization', c.values(node.inputs), 2, { axis: -1, epsilon: float(node.attrs.eps), stash_type: 1 }),
+  layerNorm: (c, node) =>
+    c.multi('LayerNormalization', c.values(node.inputs), 3, { axis: -1, epsilon: float(node.attrs.eps), stash_type: 1 }),
+  silu: expandedBefore,
+  gelu: (c, node) => c.op('Gelu', [c.input(node, 0)], { approximate: node.attrs.approximate }),
+  rotary,
+  attention: expandedBefore,
+  attentionGrad: expandedBefore,
+  cachedAttention,
+  crossEntropy: expandedBefore,
+  linearCrossEntropy: expandedBefore,
+  linearCrossEntropyGrad: expandedBefore,
+};
