@@ -44,8 +44,6 @@ const statusFunctions = {
   CreateEnvWithGlobalThreadPools: [119, ['int', 'str', p, p]],
   DisablePerSessionThreads: [120, [p]],
   CreateThreadingOptions: [121, [p]],
-  GetAvailableProviders: [125, [p, p]],
-  ReleaseAvailableProviders: [126, [p, 'int']],
   AddSessionConfigEntry: [130, [p, 'str', 'str']],
   SetGlobalIntraOpNumThreads: [147, [p, 'int']],
   AddInitializer: [150, [p, 'str', p]],
@@ -103,7 +101,7 @@ export function libraryPath(): string {
   } catch {
     throw new BackendError(`the package onnxruntime-node is not installed; ${advice}`);
   }
-  const pattern = { linux: /^libonnxruntime\.so/, darwin: /^libonnxruntime\.[\d.]*dylib$/, win32: /^onnxruntime\.dll$/ }[
+  const pattern = { linux: /^libonnxruntime\.so/, darwin: /^libonnxruntime\.\d+\.dylib$/, win32: /^onnxruntime\.dll$/ }[
     process.platform as string
   ];
   const system = `${process.platform}-${process.arch}`;

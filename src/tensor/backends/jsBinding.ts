@@ -1,6 +1,6 @@
 import type { NDArray } from '../array.js';
 import { dtypeInfo, type TypedArray } from '../dtype.js';
-import { BackendError } from '../errors.js';
+import { BackendError, VitroError } from '../errors.js';
 import type { Device, ModelSpec, Port, SessionOptions } from './types.js';
 
 /**
@@ -26,7 +26,7 @@ export interface JsSessionOptions {
   profileFilePrefix?: string;
 }
 
-/** Runs f and turns whatever it throws into a BackendError that says what was being done. */
+/** Runs f and turns whatever foreign error it throws into a BackendError that says what was being done. */
 export function guarded<T>(doing: string, f: () => T): T {
   try {
     return f();
@@ -35,8 +35,8 @@ export function guarded<T>(doing: string, f: () => T): T {
   }
 }
 
-export function backendError(doing: string, error: unknown): BackendError {
-  if (error instanceof BackendError) return error;
+export function backendError(doing: string, error: unknown): VitroError {
+  if (error instanceof VitroError) return error;
   return new BackendError(`${doing}: ${error instanceof Error ? error.message : String(error)}`);
 }
 

@@ -6,7 +6,7 @@ import type { KernelEvent } from './types.js';
 
 /** A private temporary folder into which ONNX Runtime writes one session's profile. */
 export class ProfileFolder {
-  readonly #folder = mkdtempSync(join(tmpdir(), 'vitro-profile-'));
+  readonly #folder = mkdtempSync(join(tmpdir(), `vitro-profile-${process.pid}-`));
 
   /** To be given to ONNX Runtime as the prefix of the file's name. */
   get prefix(): string {

@@ -31,11 +31,14 @@ export interface ModelSpec {
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
   /**
-   * Initializers declared in the model with external data, by tensor name. A backend that can hands them over without a copy
-   * (C API AddExternalInitializers / AddInitializer); the arrays must outlive the session.
+   * Initializers declared in the model with external data whose location is the tensor's own name. Backend 'ort' reads them where they
+   * are, without a copy of its own; the arrays must not be changed in size or disposed while the session lives.
    */
   readonly initializers?: ReadonlyMap<string, NDArray>;
-  /** Folder against which file-based external data (mmapped by ONNX Runtime) is resolved; the model then is loaded by path. */
+  /**
+   * Where file-based external data lies, which ONNX Runtime maps into memory: a folder (the model is `model`), or the path of an .onnx
+   * file (which is loaded instead of `model`) beside its data. Data outside of that folder is refused.
+   */
   readonly modelPath?: string;
 }
 
