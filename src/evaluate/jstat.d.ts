@@ -1,11 +1,13 @@
 /** The parts of jstat that Vitro uses. */
 declare module 'jstat' {
-  export const jStat: {
+  interface JStat {
     studentt: {
       cdf(x: number, dof: number): number;
       /** quantile */
       inv(p: number, dof: number): number;
     };
     noncentralt: { cdf(x: number, dof: number, noncentrality: number): number };
-  };
+  }
+  const jstat: { readonly jStat: JStat };
+  export default jstat;
 }

@@ -1,4 +1,6 @@
-import { jStat } from 'jstat';
+import jstat from 'jstat';
+
+const { jStat } = jstat;
 
 /** An estimate with a two-sided Student-t interval. `low` and `high` are NaN where one observation alone gives no interval. */
 export interface Estimate {

@@ -1,0 +1,118 @@
+import { createHash } from 'node:crypto';
+import { createWriteStream, type WriteStream } from 'node:fs';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Ledger, Settings } from '../contracts/index.js';
+import type { Machine, Versions } from './machine.js';
+
+/** Version of the run folder's layout. A reader refuses what it does not know. */
+export const runFormat = 1;
+
+/** What identifies a run: equal identities give equal results, so a finished run is never done twice. */
+export interface RunIdentity {
+  readonly testbed: string;
+  readonly method: string;
+  readonly seed: number;
+  readonly settings: Settings;
+  /** the testbed's task and the digest of its data */
+  readonly task: unknown;
+  readonly threads: number;
+  readonly versions: Versions;
+}
+
+/** run.json: written when the run ends, whole or not at all. */
+export interface RunRecord extends RunIdentity {
+  readonly format: number;
+  readonly hash: string;
+  readonly status: 'finished' | 'diverged';
+  /** final metrics; null where the run diverged */
+  readonly result: Readonly<Record<string, number | null>>;
+  readonly ledger: Ledger;
+  readonly machine: Machine;
+  readonly started_at: string;
+  readonly finished_at: string;
+}
+
+/** JSON with sorted keys, so that equal records give equal text. */
+export function canonicalJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(canonicalJson).join(',')}]`;
+  if (value !== null && typeof value === 'object') {
+    const entries = Object.entries(value).filter(([, v]) => v !== undefined);
+    return `{${entries
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([k, v]) => `${JSON.stringify(k)}:${canonicalJson(v)}`)
+      .join(',')}}`;
+  }
+  return JSON.stringify(value) ?? 'null';
+}
+
+export const hashOf = (value: unknown): string => createHash('sha256').update(canonicalJson(value)).digest('hex');
+
+/** Writes JSON so that a reader sees the old file or the new one, never half of it. */
+export async function writeJson(path: string, value: unknown): Promise<void> {
+  await writeFile(`${path}.tmp`, `${JSON.stringify(value, null, 2)}\n`);
+  await rename(`${path}.tmp`, path);
+}
+
+/** Folder of one run inside `root`. The name holds enough of the hash that changed settings get a folder of their own. */
+export const runFolder = (root: string, identity: RunIdentity): string =>
+  join(root, `${identity.method}-seed${identity.seed}-${hashOf(identity).slice(0, 10)}`);
+
+/** The record of a run that has ended, if this identity's folder holds one. */
+export async function readFinished(root: string, identity: RunIdentity): Promise<RunRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(join(runFolder(root, identity), 'run.json'), 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+  const record = JSON.parse(text) as RunRecord;
+  return record.format === runFormat && record.hash === hashOf(identity) ? record : undefined;
+}
+
+/** A run folder that is being written: lines of metrics as they come, run.json at the end. */
+export class RunWriter {
+  readonly folder: string;
+  readonly #started = new Date().toISOString();
+  readonly #metrics: WriteStream;
+
+  private constructor(
+    folder: string,
+    readonly identity: RunIdentity,
+  ) {
+    this.folder = folder;
+    this.#metrics = createWriteStream(join(folder, 'metrics.jsonl'));
+  }
+
+  static async create(root: string, identity: RunIdentity): Promise<RunWriter> {
+    const folder = runFolder(root, identity);
+    await mkdir(folder, { recursive: true });
+    return new RunWriter(folder, identity);
+  }
+
+  log(line: Readonly<Record<string, number | null>>): void {
+    this.#metrics.write(`${JSON.stringify(line)}\n`);
+  }
+
+  async close(): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.#metrics.once('error', reject);
+      this.#metrics.end(resolve);
+    });
+  }
+
+  async finish(outcome: Pick<RunRecord, 'status' | 'result' | 'ledger' | 'machine'>): Promise<RunRecord> {
+    await this.close();
+    const record: RunRecord = {
+      format: runFormat,
+      hash: hashOf(this.identity),
+      ...this.identity,
+      ...outcome,
+      started_at: this.#started,
+      finished_at: new Date().toISOString(),
+    };
+    await writeJson(join(this.folder, 'run.json'), record);
+    return record;
+  }
+}

@@ -1,0 +1,28 @@
+import { adam, scaleByAdam } from './adam.js';
+import { chain } from './compose.js';
+import { addDecayedWeights, countElements, isDecayed, scaleByRate } from './pieces.js';
+import type { OptimizerMethod } from './slot.js';
+
+/**
+ * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101, algorithm 2):
+ *   p = p - learning_rate * (scaleByAdam(g) + weight_decay * p)
+ * Against adam: the decay acts on the weights and does not pass through the moments. The schedule multiplies both terms, as in the paper.
+ */
+export const adamw: OptimizerMethod = {
+  id: 'adamw',
+  summary: 'Adam with decoupled weight decay',
+  paper: 'arXiv:1711.05101',
+  parent: 'adam',
+  defaults: { ...adam.defaults, weight_decay: 0.01 },
+  rates: ['learning_rate'],
+  limits: [{ settings: { weight_decay: 0 }, tolerance: 0 }],
+  provenance: 'paper',
+  assumes: ['the decay is multiplied by the learning rate (as PyTorch and optax do); gains and biases do not decay'],
+  create: (s) =>
+    chain(
+      scaleByAdam(Number(s.adam_beta1), Number(s.adam_beta2), Number(s.adam_epsilon)),
+      addDecayedWeights(Number(s.weight_decay), isDecayed),
+      scaleByRate('learning_rate'),
+    ),
+  flops: (specs) => 15 * countElements(specs),
+};
