@@ -54,7 +54,7 @@ function blockScale(values: Float32Array, levels: number, symmetric: boolean): [
   }
   if (symmetric) {
     const extreme = -low > high ? low : high;
-    return [Math.fround(extreme / -(levels / 2)), levels / 2];
+    return [extreme === 0 ? 0 : Math.fround(extreme / -(levels / 2)), levels / 2];
   }
   const scale = Math.fround((high - low) / (levels - 1));
   return [scale, scale === 0 ? 0 : limit(-low / scale, levels)];

@@ -46,7 +46,7 @@ export const min = (x: Operand, options: ReduceOptions = {}): Tensor => reduce('
 export const prod = (x: Operand, options: ReduceOptions = {}): Tensor => reduce('reduceProd', 'prod', x, options);
 
 /** x / count for a fixed or symbolic count. */
-const over = (x: Tensor, count: Dim): Tensor => (typeof count === 'number' ? mul(x, 1 / count) : div(x, dimValue(count, 'f32')));
+const over = (x: Tensor, count: Dim): Tensor => div(x, dimValue(count, 'f32'));
 
 const countOf = (x: Tensor, axes: readonly number[]): Dim => axes.reduce<Dim>((n, a) => dimMul(n, dimOf(x, a)), 1);
 
