@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { array, zeros } from '../array.js';
 import { BackendError } from '../errors.js';

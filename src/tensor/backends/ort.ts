@@ -6,7 +6,7 @@ import { Lease } from './lease.js';
 import { type PreparedSession, prepare } from './ortOptions.js';
 import { CStrings, type Runtime, runtime } from './ortRuntime.js';
 import { ortValue } from './ortValue.js';
-import type { Backend, Device, KernelEvent, ModelSpec, Port, Session, SessionOptions } from './types.js';
+import type { Backend, KernelEvent, ModelSpec, Port, Session, SessionOptions } from './types.js';
 
 /** Native resources of a session, apart from the Session object so that its finalizer can free them. */
 class Resources {

@@ -130,8 +130,14 @@ class OrtNodeSession implements Session {
 
 function load(native: NativeSession, spec: ModelSpec, settings: JsSessionOptions): void {
   const { model, modelPath } = spec;
-  if (modelPath === undefined) return native.loadModel(...bufferOf(model), settings);
-  if (!isFolder(modelPath)) return native.loadModel(modelPath, settings);
+  if (modelPath === undefined) {
+    native.loadModel(...bufferOf(model), settings);
+    return;
+  }
+  if (!isFolder(modelPath)) {
+    native.loadModel(modelPath, settings);
+    return;
+  }
   // external data is found beside the model's file
   const file = join(modelPath, `.vitro-${randomUUID()}.onnx`);
   try {

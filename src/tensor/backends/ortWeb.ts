@@ -12,7 +12,7 @@ import {
   toTensors,
 } from './jsBinding.js';
 import { Lease } from './lease.js';
-import type { Backend, Device, KernelEvent, ModelSpec, Session, SessionOptions } from './types.js';
+import type { Backend, Device, KernelEvent, ModelSpec, Session } from './types.js';
 
 interface WebSession {
   run(feeds: Record<string, JsTensor>): Promise<Record<string, JsTensor>>;
