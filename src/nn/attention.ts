@@ -2,7 +2,7 @@ import type { Tensor } from '../tensor/graph.js';
 import { applyRotary, type RopeTables, scaledDotProductAttention } from '../tensor/ops/attention.js';
 import { matmul } from '../tensor/ops/matmul.js';
 import { reshape, transpose } from '../tensor/ops/movement.js';
-import { at, slice } from '../tensor/ops/slicing.js';
+import { at } from '../tensor/ops/slicing.js';
 
 export interface AttentionWeights<T> {
   /** [D, 3D]: the query, key and value projections side by side */
@@ -19,8 +19,7 @@ export function selfAttention(weights: AttentionWeights<Tensor>, x: Tensor, head
   const headDim = width / heads;
   const split_BT3Hd = reshape(matmul(x, weights.qkv), [batch, time, 3, heads, headDim]);
   const split_3BHTd = transpose(split_BT3Hd, [2, 0, 3, 1, 4]);
-  // queries and keys turn together: one rotation instead of two
-  const rotated = applyRotary(slice(split_3BHTd, [[0, 2]]), rope.cos, rope.sin);
-  const mixed_BHTd = scaledDotProductAttention(at(rotated, 0), at(rotated, 1), at(split_3BHTd, 2), { causal: true });
+  const turned = (i: number): Tensor => applyRotary(at(split_3BHTd, i), rope.cos, rope.sin);
+  const mixed_BHTd = scaledDotProductAttention(turned(0), turned(1), at(split_3BHTd, 2), { causal: true });
   return matmul(reshape(transpose(mixed_BHTd, [0, 2, 1, 3]), [batch, time, width]), weights.out);
 }

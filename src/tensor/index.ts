@@ -6,7 +6,7 @@ export type { Backend, BackendName, Device } from './backends/types.js';
 export { bucketLength, padToBucket } from './compile/bucket.js';
 export { Compiled, type CompileOptions, compile, type HostIn, type HostOut } from './compile/compile.js';
 export { liveSessions } from './compile/sessions.js';
-export type { ProfileReport, ProfileRow } from './compile/profile.js';
+export type { ProfileOptions, ProfileReport, ProfileRow } from './compile/profile.js';
 export { ArraySpec, type HostLeaf, spec } from './compile/template.js';
 export { type Dim, type Shape, SymDim, sym } from './dim.js';
 export { bf16ToF32, type DType, dtypes, f16ToF32, f32ToBf16, f32ToF16, type TypedArray } from './dtype.js';

@@ -10,7 +10,7 @@ import { Executable, type Pair } from './executable.js';
 import { checkFree, hold } from './locks.js';
 import { inlineCalls } from './plan.js';
 import { printGraph } from './print.js';
-import { type ProfileReport, profileExecutable } from './profile.js';
+import { type ProfileOptions, type ProfileReport, profileExecutable } from './profile.js';
 import type { ExecutionOptions } from './sessions.js';
 import { type HostLeaf, match, type Template, templateLeaves, templateOf, tensorsOf } from './template.js';
 
@@ -98,13 +98,13 @@ export class Compiled<Args extends readonly unknown[], R> {
     await this.#entryFor(args).executable.open();
   }
 
-  /** Time, calls, FLOPs and bytes by operation over `repeats` runs of the given arguments. Nothing is donated. */
-  profile(args: { [K in keyof Args]: HostIn<Args[K]> }, repeats = 5): ProfileReport {
+  /** Time, calls, FLOPs and bytes by operation over a few runs of the given arguments. Nothing is donated. */
+  profile(args: { [K in keyof Args]: HostIn<Args[K]> }, options: ProfileOptions = {}): ProfileReport {
     const entry = this.#entryFor(args);
     const symbols = new Map<string, number>();
     const inputs = this.#match(entry, args, symbols);
     const outputs = entry.outShapes.map((s, i) => allocate((entry.graph.outputs[i] as Tensor).dtype, evalShape(s, symbols)));
-    return profileExecutable(entry.executable, inputs, outputs, symbols, repeats);
+    return profileExecutable(entry.executable, inputs, outputs, symbols, options);
   }
 
   /** The optimised graph that runs for these arguments, one line an operation. */

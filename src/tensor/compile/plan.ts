@@ -39,7 +39,7 @@ export function planSteps(graph: GraphType): Plan {
   const order = topoSort(graph.outputs);
   const values: Tensor[] = [...graph.inputs];
   const numberOf = new Map<Tensor, number>(graph.inputs.map((t, i) => [t, i]));
-  const valueOf = (t: Tensor): number => {
+  const numberFor = (t: Tensor): number => {
     let n = numberOf.get(t);
     if (n === undefined) {
       n = values.length;
@@ -88,7 +88,7 @@ export function planSteps(graph: GraphType): Plan {
   const steps: Step[] = [];
   const addGlue = (outputs: readonly Tensor[], label: string): void => {
     if (outputs.length === 0) return;
-    steps.push(cutOut(outputs, valueOf, (t) => t.node.op === 'input' || t.node.op === 'call' || numberOf.has(t), label));
+    steps.push(cutOut(outputs, numberFor, (t) => t.node.op === 'input' || t.node.op === 'call' || numberOf.has(t), label));
   };
   const depth = Math.max(glue.length, calls.length);
   // Free values that calls need as arguments, or that the program returns, are made once at the start.
@@ -106,16 +106,16 @@ export function planSteps(graph: GraphType): Plan {
       steps.push({
         graph: new Graph(call.attrs.body.inputs, inlineCalls(call.attrs.body.outputs)),
         label: call.attrs.label,
-        inputs: call.inputs.map(valueOf),
-        outputs: call.outs.map(valueOf),
+        inputs: call.inputs.map(numberFor),
+        outputs: call.outs.map(numberFor),
       });
     }
   }
-  return { steps, numInputs: graph.inputs.length, values, outputs: graph.outputs.map(valueOf) };
+  return { steps, numInputs: graph.inputs.length, values, outputs: graph.outputs.map(numberFor) };
 }
 
 /** A step that computes `outputs` from values that exist already. */
-function cutOut(outputs: readonly Tensor[], valueOf: (t: Tensor) => number, exists: (t: Tensor) => boolean, label: string): Step {
+function cutOut(outputs: readonly Tensor[], numberFor: (t: Tensor) => number, exists: (t: Tensor) => boolean, label: string): Step {
   const borders = new Map<Tensor, Tensor>();
   const seen = new Set<Node>();
   const stack = [...outputs.map((t) => t.node)];
@@ -129,6 +129,6 @@ function cutOut(outputs: readonly Tensor[], valueOf: (t: Tensor) => number, exis
     }
   }
   const graph = new Graph([...borders.values()], substitute(outputs, borders));
-  const inputs = [...borders.keys()].map(valueOf);
-  return { graph, label, inputs, outputs: outputs.map(valueOf) };
+  const inputs = [...borders.keys()].map(numberFor);
+  return { graph, label, inputs, outputs: outputs.map(numberFor) };
 }

@@ -15,6 +15,13 @@ export interface ProfileRow {
   readonly megabytes: number;
 }
 
+export interface ProfileOptions {
+  /** runs to average over; default 5 */
+  readonly repeats?: number;
+  /** one row per operation and operand shapes instead of one per operation */
+  readonly shapes?: boolean;
+}
+
 export interface ProfileReport {
   readonly rows: readonly ProfileRow[];
   /** sum of kernel times per run */
@@ -30,7 +37,7 @@ export function profileExecutable(
   inputs: readonly NDArray[],
   outputs: readonly NDArray[],
   symbols: ReadonlyMap<string, number>,
-  repeats: number,
+  { repeats = 5, shapes = false }: ProfileOptions = {},
 ): ProfileReport {
   const { wall, recorded } = executable.runProfiled(inputs, outputs, symbols, repeats);
   const rows = new Map<string, { us: number; calls: number; flops: number; bytes: number }>();
@@ -41,7 +48,8 @@ export function profileExecutable(
     for (const event of events) {
       const id = Number(/^n(\d+)_/.exec(event.node)?.[1] ?? -1);
       const node = nodes.get(id);
-      const key = node ? (node.op === event.op.toLowerCase() ? node.op : `${node.op} (${event.op})`) : event.op;
+      const kernel = node ? (node.op === event.op.toLowerCase() ? node.op : `${node.op} (${event.op})`) : event.op;
+      const key = shapes && node ? `${kernel} ${node.inputs.map((t) => `[${t.shape.join(',')}]`).join(' ')}` : kernel;
       const row = getOrMake(rows, key, () => ({ us: 0, calls: 0, flops: 0, bytes: 0 }));
       row.us += event.microseconds;
       row.calls++;
@@ -71,10 +79,11 @@ export function profileExecutable(
 }
 
 function formatProfile(report: Omit<ProfileReport, 'toString'>): string {
-  const header = `${'operation'.padEnd(36)}${'ms'.padStart(9)}${'share'.padStart(8)}${'calls'.padStart(8)}${'GFLOP/s'.padStart(9)}${'MB'.padStart(9)}`;
+  const width = Math.max(36, ...report.rows.map((r) => r.op.length + 1));
+  const header = `${'operation'.padEnd(width)}${'ms'.padStart(9)}${'share'.padStart(8)}${'calls'.padStart(8)}${'GFLOP/s'.padStart(9)}${'MB'.padStart(9)}`;
   const lines = report.rows.map(
     (r) =>
-      `${r.op.padEnd(36)}${r.milliseconds.toFixed(2).padStart(9)}${`${(100 * r.share).toFixed(1)}%`.padStart(8)}${String(Math.round(r.calls)).padStart(8)}${r.gflops.toFixed(0).padStart(9)}${r.megabytes.toFixed(1).padStart(9)}`,
+      `${r.op.padEnd(width)}${r.milliseconds.toFixed(2).padStart(9)}${`${(100 * r.share).toFixed(1)}%`.padStart(8)}${String(Math.round(r.calls)).padStart(8)}${r.gflops.toFixed(0).padStart(9)}${r.megabytes.toFixed(1).padStart(9)}`,
   );
   return [header, ...lines, `kernels ${report.kernelMilliseconds.toFixed(2)} ms, wall ${report.wallMilliseconds.toFixed(2)} ms a run`].join(
     '\n',

@@ -4,7 +4,7 @@ import type { Backend, BackendName, Device, KernelEvent, Session, SessionOptions
 import { BackendError } from '../errors.js';
 import { getOrMake } from '../getOrMake.js';
 import { Graph } from '../graph.js';
-import { isNative, lower } from '../onnx/index.js';
+import { isNative, type LoweredModel, lower } from '../onnx/index.js';
 import { graphKey } from '../passes/key.js';
 import { optimize } from '../passes/optimize.js';
 import type { Target } from '../prims.js';
@@ -108,21 +108,53 @@ function handleOf(key: string, entry: Shared): UnitHandle {
   };
 }
 
+/** Constants from this size on (weights) are handed to the session beside the model instead of inside it. */
+const externalBytes = 256 * 1024;
+
 /** Lowers an optimised graph for a backend that runs ONNX. */
-const modelOf = (graph: Graph, backend: Backend, device: Device): ReturnType<typeof lower> =>
-  lower(graph, { target: targetOf(backend, device) });
+const modelOf = (graph: Graph, backend: Backend, device: Device): LoweredModel =>
+  lower(graph, { target: targetOf(backend, device), externalBytes });
+
+/** A session that is handed all arguments of the graph, while the model declares only those that it reads. */
+class Selecting implements Session {
+  readonly #session: Session;
+  readonly #indices: readonly number[] | undefined;
+
+  constructor(session: Session, model: LoweredModel, graphInputs: number) {
+    this.#session = session;
+    const { inputIndices } = model;
+    this.#indices = inputIndices.length === graphInputs && inputIndices.every((n, i) => n === i) ? undefined : inputIndices;
+  }
+
+  #select(inputs: readonly NDArray[]): readonly NDArray[] {
+    return this.#indices ? this.#indices.map((i) => inputs[i] as NDArray) : inputs;
+  }
+  runSync(inputs: readonly NDArray[], outputs: readonly NDArray[]): void {
+    this.#session.runSync(this.#select(inputs), outputs);
+  }
+  run(inputs: readonly NDArray[], outputs: readonly NDArray[]): Promise<void> {
+    return this.#session.run(this.#select(inputs), outputs);
+  }
+  endProfiling(): KernelEvent[] {
+    return this.#session.endProfiling();
+  }
+  dispose(): void {
+    this.#session.dispose();
+  }
+}
 
 /** Builds, or takes from the cache, the session of an optimised graph. */
 export function openSync(graph: Graph, options: ExecutionOptions, profile = false): UnitHandle {
   const backend = backendFor(options);
   const device = options.device ?? 'cpu';
-  const make = (): Unit => ({
-    graph,
-    session:
-      backend.name === 'reference'
-        ? new ReferenceSession(graph)
-        : backend.createSessionSync(modelOf(graph, backend, device), sessionOptions(options, profile)),
-  });
+  const make = (): Unit => {
+    if (backend.name === 'reference') return { graph, session: new ReferenceSession(graph) };
+    const model = modelOf(graph, backend, device);
+    return {
+      graph,
+      session: new Selecting(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length),
+    };
+  };
   if (profile) return handleOf('', { unit: make(), users: 0 });
   return acquire(cacheKey(graph, options, backend), make);
 }
@@ -135,7 +167,8 @@ export async function open(graph: Graph, options: ExecutionOptions): Promise<Uni
   const known = shared.get(key);
   if (known) return handleOf(key, known);
   const device = options.device ?? 'cpu';
-  const session = await backend.createSession(modelOf(graph, backend, device), sessionOptions(options, false));
+  const model = modelOf(graph, backend, device);
+  const session = new Selecting(await backend.createSession(model, sessionOptions(options, false)), model, graph.inputs.length);
   const again = shared.get(key);
   if (again) {
     session.dispose();

@@ -37,6 +37,24 @@ export function attentionBlocks(attrs: AttentionAttrs, inputs: readonly Tensor[]
   return blocks;
 }
 
+/** Masks in use, so that equal ones are one array and compare as equal constants. */
+const masks = new Map<string, NDArray | undefined>();
+
+/** Zero where row i may see column j, i.e. where 0 <= i + first - j < window; undefined if every row may see every column. */
+function constantMask(causal: boolean, window: number, rows: number, columns: number, first: number): NDArray | undefined {
+  const key = [causal, window, rows, columns, first].join();
+  if (masks.has(key)) return masks.get(key);
+  const data = new Float32Array(rows * columns);
+  for (let i = 0; i < rows; i++)
+    for (let j = 0; j < columns; j++) {
+      const distance = i + first - j;
+      if ((causal && distance < 0) || (window > 0 && distance >= window)) data[i * columns + j] = masked;
+    }
+  const mask = data.some((x) => x !== 0) ? new NDArray('f32', [rows, columns], data) : undefined;
+  masks.set(key, mask);
+  return mask;
+}
+
 /** Additive causal/window mask of a block as a constant, or as a comparison of positions when a length is symbolic. */
 function blockMask(attrs: AttentionAttrs, block: Block, offset: Dim): Tensor | undefined {
   if (!attrs.causal && attrs.window === 0) return undefined;
@@ -44,14 +62,9 @@ function blockMask(attrs: AttentionAttrs, block: Block, offset: Dim): Tensor | u
   const columns = dimSub(block.to, block.from);
   const { causal, window } = attrs;
   if ([rows, columns, offset, block.start, block.from].every((d) => typeof d === 'number')) {
-    const [r, c] = [rows as number, columns as number];
-    const data = new Float32Array(r * c);
-    for (let i = 0; i < r; i++)
-      for (let j = 0; j < c; j++) {
-        const distance = i + (block.start as number) + (offset as number) - (j + (block.from as number));
-        if ((causal && distance < 0) || (window > 0 && distance >= window)) data[i * c + j] = masked;
-      }
-    return data.some((x) => x !== 0) ? ir.constantOf(new NDArray('f32', [r, c], data)) : undefined;
+    const first = (block.start as number) + (offset as number) - (block.from as number);
+    const mask = constantMask(causal, window, rows as number, columns as number, first);
+    return mask ? ir.constantOf(mask) : undefined;
   }
   const query = ir.add(ir.iota([rows, 1], 0), ir.dimScalar(dimAdd(block.start, offset), 'i32'));
   const key = ir.add(ir.iota([1, columns], 1), ir.dimScalar(block.from, 'i32'));

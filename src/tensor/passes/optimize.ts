@@ -6,6 +6,7 @@ import { evaluate, toNDArray } from '../reference/index.js';
 import { expandAll } from './expand.js';
 import { attrsKey } from './key.js';
 import { rewrite } from './rewrite.js';
+import { mergeScalars } from './scalars.js';
 import { constantValue, pruneScan, simplifyNode } from './simplify.js';
 import { pushSplits } from './splits.js';
 
@@ -89,7 +90,7 @@ function simplifyAll(outputs: readonly Tensor[], target: Target): Tensor[] {
  */
 export function optimize(outputs: readonly Tensor[], target: Target, isNative: (node: Node, target: Target) => boolean): Tensor[] {
   let current = expandAll(outputs, target, isNative);
-  if (target !== 'generic') current = pushSplits(simplifyAll(current, target));
+  if (target !== 'generic') current = mergeScalars(pushSplits(simplifyAll(current, target)));
   let size = Number.POSITIVE_INFINITY;
   for (let round = 0; round < 4; round++) {
     current = foldAlpha(simplifyAll(current, target));

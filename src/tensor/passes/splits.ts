@@ -83,6 +83,9 @@ function offsets(parts: readonly Tensor[], axis: number): Dim[] {
   return out;
 }
 
+/** Operations that can be applied to the operands of a concatenation instead. */
+const canTakeParts: ReadonlySet<string> = new Set(['transpose', 'reshape', 'matmul']);
+
 /** Moves a concatenation behind transpose, reshape and matmul, so that the joined value need not exist. */
 function raiseConcat(node: Node, inputs: readonly Tensor[], users: Users): Tensor | undefined {
   const joined = inputs.find((t) => t.node.op === 'concat');
@@ -90,14 +93,15 @@ function raiseConcat(node: Node, inputs: readonly Tensor[], users: Users): Tenso
   const { axis } = joined.node.attrs;
   const parts = joined.node.inputs;
   const readers = users.get(node.inputs[inputs.indexOf(joined)] as Tensor) ?? [];
-  if (isOp(node, 'transpose') && readers.length === 1) {
+  if (!readers.every((n) => canTakeParts.has(n.op))) return undefined;
+  if (isOp(node, 'transpose')) {
     const { perm } = node.attrs;
     return ir.concat(
       parts.map((t) => ir.transpose(t, perm)),
       perm.indexOf(axis),
     );
   }
-  if (isOp(node, 'reshape') && readers.every((n) => n.op === 'reshape')) {
+  if (isOp(node, 'reshape')) {
     const { shape } = node.attrs;
     const part = majorPart(shape, joined.shape, axis);
     if (!part) return undefined;
@@ -107,7 +111,7 @@ function raiseConcat(node: Node, inputs: readonly Tensor[], users: Users): Tenso
       part.axis,
     );
   }
-  if (isOp(node, 'matmul') && readers.every((n) => n.op === 'matmul')) {
+  if (isOp(node, 'matmul')) {
     const [a, b] = inputs as readonly [Tensor, Tensor];
     const { transA, transB, alpha } = node.attrs;
     const at = offsets(parts, axis);
