@@ -105,7 +105,9 @@ export class Builder {
     nodes: readonly Node[],
   ) {
     this.nodes = scope === '' ? model.nodes : [];
-    for (const t of [...nodes.flatMap((n) => n.inputs), ...graph.outputs]) this.#uses.set(t, (this.#uses.get(t) ?? 0) + 1);
+    const count = (t: Tensor): unknown => this.#uses.set(t, (this.#uses.get(t) ?? 0) + 1);
+    for (const node of nodes) node.inputs.forEach(count);
+    graph.outputs.forEach(count);
   }
 
   get target(): Target {

@@ -103,7 +103,18 @@ function writeTensorHead(w: Writer, t: OnnxTensor): void {
   w.int(14, 1);
 }
 
+/** Bytes of data inside of the model. */
+const embedded = (t: OnnxTensor): number => (isExternal(t.data) ? 0 : t.data.byteLength);
+
 const rawBytes = (data: TypedArray): Uint8Array => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+
+/** An initializer of a GraphProto, or the tensor of an AttributeProto: both are field 5. */
+function writeTensor(w: Writer, t: OnnxTensor): void {
+  w.message(5, () => {
+    writeTensorHead(w, t);
+    if (!isExternal(t.data)) w.data(9, rawBytes(t.data));
+  });
+}
 
 function writeAttribute(w: Writer, name: string, value: AttrValue): void {
   w.message(5, () => {
@@ -121,10 +132,7 @@ function writeAttribute(w: Writer, name: string, value: AttrValue): void {
       for (const x of value) w.int(8, x);
       w.int(20, 7);
     } else if (value.kind === 'tensor') {
-      w.message(5, () => {
-        writeTensorHead(w, value);
-        if (!isExternal(value.data)) w.data(9, rawBytes(value.data));
-      });
+      writeTensor(w, value);
       w.int(20, 4);
     } else {
       w.message(6, () => writeSubgraph(w, value));
@@ -147,11 +155,7 @@ function writeNode(w: Writer, node: OnnxNode): void {
 function writeSubgraph(w: Writer, graph: OnnxGraph): void {
   for (const node of graph.nodes) writeNode(w, node);
   w.string(2, graph.name);
-  for (const t of graph.initializers)
-    w.message(5, () => {
-      writeTensorHead(w, t);
-      if (!isExternal(t.data)) w.data(9, rawBytes(t.data));
-    });
+  for (const t of graph.initializers) writeTensor(w, t);
   for (const v of graph.inputs) writeValueInfo(w, 11, v);
   for (const v of graph.outputs) writeValueInfo(w, 12, v);
 }
@@ -162,22 +166,28 @@ const written = (capacity: number, write: (w: Writer) => void): Uint8Array => {
   return w.bytes();
 };
 
-/** The initializers as pieces: heads are copied, the bytes of the data are referred to. */
+/** Embedded data from this size on is copied once only, into the finished model. */
+const LARGE = 4096;
+
+/** The initializers as pieces: small ones written together, the bytes of large ones referred to. */
 function initializerPieces(tensors: readonly OnnxTensor[]): Uint8Array[] {
   const pieces: Uint8Array[] = [];
+  let small = new Writer();
   for (const t of tensors) {
-    const head = written(128, (w) => writeTensorHead(w, t));
-    const raw = isExternal(t.data) ? undefined : rawBytes(t.data);
-    const rawHead = raw ? written(12, (w) => w.head(9, raw.length)) : new Uint8Array(0);
-    const size = head.length + rawHead.length + (raw?.length ?? 0);
-    pieces.push(
-      written(12, (w) => w.head(5, size)),
-      head,
-      rawHead,
-    );
-    if (raw) pieces.push(raw);
+    if (embedded(t) < LARGE) {
+      writeTensor(small, t);
+      continue;
+    }
+    const raw = rawBytes(t.data as TypedArray);
+    const head = written(128, (w) => {
+      writeTensorHead(w, t);
+      w.head(9, raw.length);
+    });
+    small.head(5, head.length + raw.length);
+    pieces.push(small.bytes(), head, raw);
+    small = new Writer();
   }
-  return pieces;
+  return [...pieces, small.bytes()];
 }
 
 const totalSize = (pieces: readonly Uint8Array[]): number => pieces.reduce((sum, p) => sum + p.length, 0);
@@ -232,5 +242,3 @@ export function encodeModel(model: OnnxModel): Uint8Array {
   }
   return out;
 }
-
-const embedded = (t: OnnxTensor): number => (isExternal(t.data) ? 0 : t.data.byteLength);

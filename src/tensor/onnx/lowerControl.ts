@@ -1,5 +1,5 @@
 import type { Node } from '../graph.js';
-import type { Builder, Value } from './builder.js';
+import { type Builder, operand, type Value } from './builder.js';
 import type { OnnxGraph, OnnxValueInfo } from './encoder.js';
 import { expandedBefore, type LoweringRules } from './rule.js';
 import { removeUnused } from './sweep.js';
@@ -11,6 +11,12 @@ export type LowerBody = (parent: Builder, body: Node<'scan'>['attrs']['body'], b
 export const controlRules = (lowerBody: LowerBody): LoweringRules<'scan' | 'call' | 'customVjp'> => ({
   scan: (c, node) => {
     const { body, numConsts, numCarries, reverse } = node.attrs;
+    const first = numConsts + numCarries;
+    if (operand(node, first).shape[0] === 0) {
+      // the kernel refuses to run no steps
+      const ys = node.outs.slice(numCarries).map((t) => c.empty(t.dtype, t.shape));
+      return [...c.values(node.inputs.slice(numConsts, first)), ...ys];
+    }
     const inputs: OnnxValueInfo[] = body.inputs.slice(numConsts).map((t, i) => ({
       name: `${c.bodyScope}in.${i}`,
       dtype: t.dtype,
@@ -32,7 +38,7 @@ export const controlRules = (lowerBody: LowerBody): LoweringRules<'scan' | 'call
       outputs: body.outputs.map((t, i) => ({ name: outputs[i] as Value, dtype: t.dtype, shape: t.shape })),
       initializers: [],
     };
-    const numScans = body.inputs.length - numConsts - numCarries;
+    const numScans = body.inputs.length - first;
     const direction = (n: number): number[] => new Array<number>(n).fill(reverse ? 1 : 0);
     return c.multi('Scan', c.values(node.inputs.slice(numConsts)), body.outputs.length, {
       body: graph,

@@ -1,6 +1,5 @@
-import type { DType } from '../dtype.js';
-import { isInteger } from '../dtype.js';
-import type { Node, Tensor } from '../graph.js';
+import { type DType, isInteger } from '../dtype.js';
+import { isOp, type Node, type Tensor } from '../graph.js';
 import { type Builder, operand, type Value } from './builder.js';
 import type { LoweringRules } from './rule.js';
 
@@ -9,20 +8,19 @@ const direct =
   (c: Builder, node: Node): Value =>
     c.op(op, c.values(node.inputs));
 
-/** True where a divisor is a constant without a zero. */
-function nonZeroConstant(t: Tensor): boolean {
-  if (t.node.op !== 'constant') return false;
-  const { value } = t.node.attrs as { readonly value: { readonly data: ArrayLike<number | bigint> } };
-  return Array.from(value.data).every((x) => Number(x) !== 0);
+/** True where a tensor is a constant without the value -1. */
+function neverMinusOne(t: Tensor): boolean {
+  return isOp(t.node, 'constant') && t.node.attrs.value.toNumbers().every((x) => x !== -1);
 }
 
-/** The divisor of an integer division. Division by zero is a hardware trap that would end the process, so zeros become ones. */
-function safeDivisor(c: Builder, node: Node): Value {
-  const y = operand(node, 1);
-  const value = c.value(y);
-  if (nonZeroConstant(y)) return value;
-  const isZero = c.op('Equal', [value, c.scalar(0, y.dtype)]);
-  return c.op('Add', [value, c.cast(isZero, y.dtype)]);
+/**
+ * An integer Div or Mod. The kernels report a division by zero as an error, but -2^31 / -1 is a hardware trap that would end the
+ * process: i32 is divided in i64 unless the divisor is known, and the result wraps.
+ */
+function divide(c: Builder, node: Node, op: 'Div' | 'Mod'): Value {
+  const [x, y] = [c.input(node, 0), c.input(node, 1)];
+  if (node.out().dtype !== 'i32' || neverMinusOne(operand(node, 1))) return c.op(op, [x, y]);
+  return c.cast(c.op(op, [c.cast(x, 'i64'), c.cast(y, 'i64')]), 'i32');
 }
 
 /** dtype that holds values of another for Where, whose kernels lack some; the way there and back is exact. */
@@ -84,15 +82,14 @@ export const elementwiseRules: LoweringRules<
   add: direct('Add'),
   sub: direct('Sub'),
   mul: direct('Mul'),
-  div: (c, node) => c.op('Div', [c.input(node, 0), isInteger(node.out().dtype) ? safeDivisor(c, node) : c.input(node, 1)]),
+  div: (c, node) => divide(c, node, 'Div'),
   pow: direct('Pow'),
   max: direct('Max'),
   min: direct('Min'),
   mod: (c, node) => {
-    const x = c.input(node, 0);
     // ONNX Mod has the divisor's sign for integers, but only C's fmod for floats
-    if (isInteger(node.out().dtype)) return c.op('Mod', [x, safeDivisor(c, node)]);
-    const y = c.input(node, 1);
+    if (isInteger(node.out().dtype)) return divide(c, node, 'Mod');
+    const [x, y] = [c.input(node, 0), c.input(node, 1)];
     const whole = c.op('Floor', [c.op('Div', [x, y])]);
     return c.op('Sub', [x, c.op('Mul', [whole, y])]);
   },
