@@ -6,6 +6,7 @@ import type { NDArray } from '../tensor/array.js';
 import { VitroError } from '../tensor/errors.js';
 import type { Tensor } from '../tensor/graph.js';
 import { type RopeTables, ropeTables } from '../tensor/ops/attention.js';
+import { checkpoint } from '../tensor/ops/control.js';
 import { add } from '../tensor/ops/elementwise.js';
 import { embedding } from '../tensor/ops/indexing.js';
 import { linearCrossEntropy } from '../tensor/ops/loss.js';
@@ -90,18 +91,30 @@ export function decoderLayer(config: DecoderConfig, layer: DecoderLayer<Tensor>,
   return add(h, gatedFeedForward(layer, rmsNorm(h, layer.norm2, options)));
 }
 
+export interface DecoderOptions {
+  /** compute each layer again in the backward pass instead of keeping its values; the layers then share one compiled function */
+  readonly checkpointLayers?: boolean;
+}
+
 /** Last hidden states [B, T, D] (after the final norm) of token ids [B, T], T at most the context. */
-export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, ids: Tensor): Tensor {
+export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, ids: Tensor, options: DecoderOptions = {}): Tensor {
   const time = ids.shape[1];
   if (ids.rank !== 2 || typeof time !== 'number' || time > config.max_position_embeddings)
     throw new VitroError(
       `decoder: ids must be [B, T] with a fixed T of at most ${config.max_position_embeddings}, got [${ids.shape.join(', ')}]`,
     );
   const rope = ropeTables(time, config.hidden_size / config.num_attention_heads, config.rope_theta ?? 10000);
-  const x = params.layers.reduce((h, layer) => decoderLayer(config, layer, h, rope), embedding(ids, params.embed));
+  const plain = (h: Tensor, layer: DecoderLayer<Tensor>): Tensor => decoderLayer(config, layer, h, rope);
+  const apply = options.checkpointLayers ? checkpoint(plain, { label: 'layer' }) : plain;
+  const x = params.layers.reduce((h, layer) => apply(h, layer), embedding(ids, params.embed));
   return rmsNorm(x, params.norm, { eps: config.rms_norm_eps ?? 1e-5 });
 }
 
 /** Mean cross-entropy in nats of predicting `targets` [B, T] from `inputs` [B, T]. */
-export const decoderLoss = (config: DecoderConfig, params: Decoder<Tensor>, inputs: Tensor, targets: Tensor): Tensor =>
-  linearCrossEntropy(decoderHidden(config, params, inputs), params.embed, targets);
+export const decoderLoss = (
+  config: DecoderConfig,
+  params: Decoder<Tensor>,
+  inputs: Tensor,
+  targets: Tensor,
+  options: DecoderOptions = {},
+): Tensor => linearCrossEntropy(decoderHidden(config, params, inputs, options), params.embed, targets);

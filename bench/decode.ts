@@ -1,0 +1,121 @@
+import { array, type Compiled, compile, type NDArray, spec, zerosArray } from 'vitro/tensor';
+import { type DecodeShape, decodeModel, shape135m, type WeightFormat } from './decodeModel.js';
+import { median, round, time } from './measure.js';
+
+const capacity = 2304;
+const context = 512;
+
+export interface DecodeBench {
+  readonly memory_bandwidth_gb_s: number;
+  readonly rows: readonly {
+    readonly weights: WeightFormat;
+    readonly ms_per_token: number;
+    readonly tokens_per_second: number;
+    /** weight and cache bytes over time */
+    readonly gb_s: number;
+    readonly bandwidth_fraction: number;
+    readonly over_f32: number;
+    readonly prefill_tokens_per_second: number;
+  }[];
+}
+
+type Caches = readonly { k: NDArray; v: NDArray }[];
+type Step = Compiled<readonly unknown[], readonly [Caches, NDArray]>;
+
+/** Reads 512 MB in a matrix-vector product, whose weights do not fit any cache here: the bandwidth that a decoder can hope for. */
+function bandwidthProbe(): () => number {
+  const [rows, columns] = [32_768, 4096];
+  const m = zerosArray([rows, columns]);
+  (m.data as Float32Array).fill(0.5);
+  const v = zerosArray([columns, 1]);
+  const out = compile((a: { matmul: (b: unknown) => unknown }, b: unknown) => a.matmul(b) as never, { name: 'bandwidth' });
+  return () => (rows * columns * 4) / time(() => void out.runSync(m as never, v as never)) / 1e6;
+}
+
+class Decoder {
+  readonly #step: Step;
+  #caches: Caches;
+  readonly weightBytes: number;
+  readonly #shape: DecodeShape;
+
+  constructor(shape: DecodeShape, format: WeightFormat) {
+    this.#shape = shape;
+    const model = decodeModel(shape, format, capacity);
+    this.weightBytes = model.weightBytes;
+    const kv = () => spec('f32', [1, shape.kvHeads, capacity, shape.headDim]);
+    const caches = Array.from({ length: shape.layers }, () => ({ k: kv(), v: kv() }));
+    this.#step = compile(
+      ((state: never, ids: never, positions: never, length: never) => model.step(ids, positions, length, state)) as never,
+      { name: `decode ${format}`, donate: [0], args: [caches, spec('i32', [1, 'S']), spec('i32', ['S']), spec('i32', [1])] },
+    ) as unknown as Step;
+    this.#caches = caches.map(() => ({ k: this.#empty(), v: this.#empty() }));
+  }
+
+  #empty(): NDArray {
+    const a = zerosArray([1, this.#shape.kvHeads, capacity, this.#shape.headDim]);
+    (a.data as Float32Array).fill(0.01);
+    return a;
+  }
+
+  /** Milliseconds for `count` tokens after `length` others. */
+  run(length: number, count: number): number {
+    const ids = array(
+      Int32Array.from({ length: count }, (_, i) => (i * 7919) % this.#shape.vocab),
+      { shape: [1, count] },
+    );
+    const positions = array(Int32Array.from({ length: count }, (_, i) => length + i));
+    const filled = array(Int32Array.of(length));
+    return time(() => {
+      const [caches] = this.#step.runSync(...([this.#caches, ids, positions, filled] as never[])) as unknown as [Caches, NDArray];
+      this.#caches = caches;
+    });
+  }
+
+  /** weight bytes and the cache up to `length`, read for one token */
+  bytesPerToken(length: number): number {
+    return this.weightBytes + 2 * this.#shape.layers * this.#shape.kvHeads * this.#shape.headDim * length * 4;
+  }
+
+  dispose(): void {
+    this.#step.dispose();
+  }
+}
+
+/** One-token steps at context 512 in every weight format, in turn with a bandwidth probe; prefill of 512 tokens. */
+export function benchDecode({ repeats = 30, shape = shape135m as DecodeShape } = {}): DecodeBench {
+  const probe = bandwidthProbe();
+  const formats: readonly WeightFormat[] = ['f32', 'q8', 'q4'];
+  const decoders = formats.map((f) => new Decoder(shape, f));
+  const tokens = formats.map(() => [] as number[]);
+  const prefills = formats.map(() => [] as number[]);
+  const bandwidths: number[] = [];
+  for (let r = -2; r < repeats; r++) {
+    const bandwidth = probe();
+    const ms = decoders.map((d) => {
+      d.run(context - 1, 1);
+      return d.run(context, 1);
+    });
+    const prefill = r % 5 === 0 ? decoders.map((d) => d.run(0, context)) : [];
+    if (r < 0) continue;
+    bandwidths.push(bandwidth);
+    for (const [i, m] of ms.entries()) tokens[i]?.push(m);
+    for (const [i, m] of prefill.entries()) prefills[i]?.push(m);
+  }
+  const bandwidth = median(bandwidths);
+  const base = median(tokens[0] ?? []);
+  const rows = formats.map((weights, i) => {
+    const ms = median(tokens[i] ?? []);
+    const rate = (decoders[i] as Decoder).bytesPerToken(context) / ms / 1e6;
+    return {
+      weights,
+      ms_per_token: round(ms, 2),
+      tokens_per_second: round(1000 / ms, 1),
+      gb_s: round(rate, 1),
+      bandwidth_fraction: round(rate / bandwidth),
+      over_f32: round(ms / base),
+      prefill_tokens_per_second: round((context * 1000) / median(prefills[i] ?? []), 0),
+    };
+  });
+  for (const d of decoders) d.dispose();
+  return { memory_bandwidth_gb_s: round(bandwidth, 1), rows };
+}

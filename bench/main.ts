@@ -1,0 +1,75 @@
+import { spawnSync } from 'node:child_process';
+import { availableParallelism, cpus, totalmem } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { benchDecode } from './decode.js';
+import { benchDeep, type DeepBench } from './deep.js';
+import { benchOverhead } from './overhead.js';
+import { table } from './table.js';
+import { benchTrain } from './train.js';
+
+const machine = (): Record<string, string | number> => ({
+  node: process.version,
+  cpu: cpus()[0]?.model.trim() ?? 'unknown',
+  cores: availableParallelism(),
+  memory_gb: Math.round(totalmem() / 1e9),
+});
+
+/** The deep step in a process of its own, so that its memory is its own. */
+function deepInChild(): DeepBench {
+  const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), 'deep', '--json', '--in-process'], {
+    encoding: 'utf8',
+    maxBuffer: 1 << 24,
+  });
+  if (child.status !== 0) throw new Error(`the deep benchmark failed: ${child.stderr}`);
+  return JSON.parse(child.stdout) as DeepBench;
+}
+
+const print = (result: unknown, json: boolean | undefined): void => {
+  process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${table(result)}\n`);
+};
+
+const program = new Command('bench')
+  .description('Benchmarks of the engine. Figures are ratios within one run on this machine; see docs/performance.md for how to read them.')
+  .addHelpText('after', '\nExamples:\n  npm run bench -- train --json\n  npm run bench -- decode\n  npm run bench -- all --no-peers');
+
+program
+  .command('train')
+  .description('training steps of gpt-5.7m and gpt-28m against the GEMM peak, PyTorch and @jax-js/jax')
+  .option('--json', 'one JSON object')
+  .option('--no-peers', 'leave PyTorch and @jax-js/jax out')
+  .option('--repeats <n>', 'timed steps', Number, 25)
+  .option('--rss-steps <n>', 'step up to which resident memory is watched', Number, 300)
+  .action(async (o: { json?: boolean; peers: boolean; repeats: number; rssSteps: number }) => print(await benchTrain(o), o.json));
+
+program
+  .command('decode')
+  .description('decode step and prefill of a 135M model at context 512 in f32, 8 and 4 bits, against the memory bandwidth')
+  .option('--json', 'one JSON object')
+  .option('--repeats <n>', 'timed steps', Number, 30)
+  .action((o: { json?: boolean; repeats: number }) => print(benchDecode(o), o.json));
+
+program
+  .command('overhead')
+  .description('cost of a call, compile times, event loop')
+  .option('--json', 'one JSON object')
+  .action(async (o: { json?: boolean }) => print(await benchOverhead(), o.json));
+
+program
+  .command('deep')
+  .description('a 124M-parameter, 30-layer training step by layer-wise execution: time and memory')
+  .option('--json', 'one JSON object')
+  .option('--in-process', 'in this process')
+  .action((o: { json?: boolean; inProcess?: boolean }) => print(o.inProcess ? benchDeep() : deepInChild(), o.json));
+
+program
+  .command('all', { isDefault: true })
+  .description('everything')
+  .option('--json', 'one JSON object')
+  .option('--no-peers', 'leave PyTorch and @jax-js/jax out')
+  .action(async (o: { json?: boolean; peers: boolean }) => {
+    const train = await benchTrain({ peers: o.peers, repeats: 25, rssSteps: 300 });
+    print({ machine: machine(), train, decode: benchDecode(), overhead: await benchOverhead(), deep: deepInChild() }, o.json);
+  });
+
+await program.parseAsync();

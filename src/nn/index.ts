@@ -1,0 +1,3 @@
+export * from './attention.js';
+export * from './feedForward.js';
+export * from './init.js';

@@ -1,0 +1,3 @@
+export * from './perParameter.js';
+export * from './schedule.js';
+export * from './transform/index.js';
