@@ -68,20 +68,26 @@ export const contractVjp: VjpPart<'matmul' | 'conv1d' | 'quantMatmul'> = {
     return [dx, dw];
   },
 
-  // Packed weights are constants; the activation's gradient uses the dequantized weight.
-  quantMatmul: (node, cotangents) => {
-    const [, packed, scales, zeroPoints] = node.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
-    return [ir.matmul(only(cotangents), dequantize(packed, scales, zeroPoints, node.attrs.bits)), null, null, null].slice(
-      0,
-      node.inputs.length,
-    );
+  // Packed weights are constants; x and the scales have gradients, through the weight (q - zero) scale.
+  quantMatmul: (node, cotangents, needs) => {
+    const [x, packed, scales, zeroPoints] = node.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
+    const { bits } = node.attrs;
+    const g = ir.flattenLeading(only(cotangents));
+    const dx = needs[0] ? ir.reshape(ir.matmul(g, dequantize(packed, scales, zeroPoints, bits)), x.shape) : null;
+    let dScales: Tensor | null = null;
+    if (needs[2]) {
+      const levels = centredLevels(packed, zeroPoints, bits);
+      const dWeight = ir.matmul(g, ir.flattenLeading(x), { transA: true });
+      dScales = ir.reshape(ir.sum(ir.mul(ir.reshape(dWeight, levels.shape), levels), [2]), scales.shape);
+    }
+    return node.inputs.map((_, i) => (i === 0 ? dx : i === 2 ? dScales : null));
   },
 };
 
-/** Packed blocks (u8 [N, blocks, bytes], low nibble first) to the weight [N, K] in f32: (q - zero) * scale. */
-export function dequantize(packed: Tensor, scales: Tensor, zeroPoints: Tensor | undefined, bits: 4 | 8): Tensor {
+/** The integers q - zero of packed blocks (u8 [N, blocks, bytes], low nibble first), as f32 [N, blocks, values a block]. */
+function centredLevels(packed: Tensor, zeroPoints: Tensor | undefined, bits: 4 | 8): Tensor {
   const [n, blocks, bytes] = packed.shape as readonly [number, number, number];
-  const nibbles = (u8: Tensor, count: number): Tensor => {
+  const unpack = (u8: Tensor, count: number): Tensor => {
     const wide = ir.cast(u8, 'i32');
     if (bits === 8) return wide;
     const [low, high] = [ir.mod(wide, ir.scalar(16, 'i32')), ir.div(wide, ir.scalar(16, 'i32'))];
@@ -90,16 +96,15 @@ export function dequantize(packed: Tensor, scales: Tensor, zeroPoints: Tensor | 
     const unpacked = ir.reshape(both, [...u8.shape.slice(0, -1), (u8.shape.at(-1) as number) * 2]);
     return unpacked.shape.at(-1) === count ? unpacked : ir.sliceAxis(unpacked, u8.shape.length - 1, 0, count);
   };
-  const q = ir.cast(nibbles(packed, bits === 8 ? bytes : bytes * 2), 'f32');
-  const zero = zeroPoints
-    ? ir.reshape(
-        ir.cast(
-          nibbles(ir.reshape(zeroPoints, [n, (zeroPoints.shape.reduce<number>((a, d) => a * (d as number), 1) / n) | 0]), blocks),
-          'f32',
-        ),
-        [n, blocks, 1],
-      )
-    : ir.scalar(bits === 8 ? 128 : 8);
-  const weight = ir.mul(ir.sub(q, zero), ir.reshape(scales, [n, blocks, 1]));
-  return ir.reshape(weight, [n, blocks * (q.shape[2] as number)]);
+  const q = ir.cast(unpack(packed, bits === 8 ? bytes : bytes * 2), 'f32');
+  if (!zeroPoints) return ir.sub(q, ir.scalar(2 ** (bits - 1)));
+  const rows = ir.reshape(zeroPoints, [n, Math.ceil((blocks * bits) / 8)]);
+  return ir.sub(q, ir.reshape(ir.cast(unpack(rows, blocks), 'f32'), [n, blocks, 1]));
+}
+
+/** The weight f32 [N, K] that packed blocks stand for: (q - zero) * scale; see src/tensor/quant.ts for the format. */
+export function dequantize(packed: Tensor, scales: Tensor, zeroPoints: Tensor | undefined, bits: 4 | 8): Tensor {
+  const levels = centredLevels(packed, zeroPoints, bits);
+  const [n, blocks, size] = levels.shape as readonly [number, number, number];
+  return ir.reshape(ir.mul(levels, ir.reshape(scales, [n, blocks, 1])), [n, blocks * size]);
 }

@@ -1,5 +1,5 @@
 import { isFloat } from '../dtype.js';
-import { Graph, inputTensor, makeNode, type Tensor } from '../graph.js';
+import { Graph, inputTensor, makeNode, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
 import { substitute } from '../passes/rewrite.js';
 import type { VjpPart } from './types.js';
@@ -7,6 +7,19 @@ import { vjp } from './vjp.js';
 
 const inputLike = (name: string, t: Tensor): Tensor => inputTensor(name, t.shape, isFloat(t.dtype) ? 'f32' : t.dtype);
 const sameInput = (name: string, t: Tensor): Tensor => inputTensor(name, t.shape, t.dtype);
+
+/**
+ * The carries before each step of a scan: its own last per-step results where they are that already (as ops.scan and the rule below make
+ * them), else results of a scan that runs again.
+ */
+function carriesBefore(node: Node<'scan'>): readonly Tensor[] {
+  const { body, numConsts, numCarries } = node.attrs;
+  const carries = body.inputs.slice(numConsts, numConsts + numCarries);
+  const own = node.outs.length - numCarries;
+  if (own >= numCarries && carries.every((t, i) => body.outputs[own + i] === t)) return node.outs.slice(own);
+  const again = makeNode('scan', node.inputs, { ...node.attrs, body: new Graph(body.inputs, [...body.outputs, ...carries]) }, node.trace);
+  return again.outs.slice(node.outs.length);
+}
 
 export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
   // A call of the body's adjoint, which recomputes the body: nothing but the arguments is kept between the two.
@@ -39,31 +52,22 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
     const consts = node.inputs.slice(0, numConsts);
     const xs = node.inputs.slice(numConsts + numCarries);
 
-    // Forward again with the carries before each step as extra outputs (merged with the first pass where that one is not needed).
-    const bodyInputs = body.inputs.map((t, i) => sameInput(`b${i}`, t));
-    const bodyOuts = substitute(body.outputs, new Map(body.inputs.map((t, i) => [t, bodyInputs[i] as Tensor])));
-    const carryIn = bodyInputs.slice(numConsts, numConsts + numCarries);
-    const stored = makeNode('scan', node.inputs, {
-      body: new Graph(bodyInputs, [...bodyOuts, ...carryIn]),
-      numConsts,
-      numCarries,
-      reverse,
-    });
-    const storedCarries = stored.outs.slice(node.outs.length);
+    const storedCarries = carriesBefore(node);
 
     // One backward step: (consts | carry cotangents, const cotangents | carry, x, y cotangents).
     const args = body.inputs.map((t, i) => sameInput(`a${i}`, t));
     const outs = substitute(body.outputs, new Map(body.inputs.map((t, i) => [t, args[i] as Tensor])));
     const yOuts = outs.slice(numCarries);
     const liveY = yOuts.flatMap((t, i) => (cotangents[numCarries + i] ? [{ t, g: cotangents[numCarries + i] as Tensor }] : []));
-    const floatCarry = carryIn.map((t) => isFloat(t.dtype));
-    const carrySeeds = carryIn.flatMap((t, i) => (floatCarry[i] ? [inputLike(`gc${i}`, t)] : []));
+    const stepCarries = args.slice(numConsts, numConsts + numCarries);
+    const floatCarry = stepCarries.map((t) => isFloat(t.dtype));
+    const carrySeeds = stepCarries.flatMap((t, i) => (floatCarry[i] ? [inputLike(`gc${i}`, t)] : []));
     const liveCarryOuts = outs.slice(0, numCarries).filter((_, i) => floatCarry[i]);
     const ySeeds = liveY.map(({ t }, i) => inputLike(`gy${i}`, t));
     const wantedConsts = consts.map((_, i) => needs[i] ?? false);
     const wantedXs = xs.map((_, i) => needs[numConsts + numCarries + i] ?? false);
     const constArgs = args.slice(0, numConsts).filter((_, i) => wantedConsts[i]);
-    const carryArgs = args.slice(numConsts, numConsts + numCarries).filter((_, i) => floatCarry[i]);
+    const carryArgs = stepCarries.filter((_, i) => floatCarry[i]);
     const xArgs = args.slice(numConsts + numCarries).filter((_, i) => wantedXs[i]);
     const grads = vjp([...liveCarryOuts, ...liveY.map((l) => l.t)], [...carryArgs, ...constArgs, ...xArgs], [...carrySeeds, ...ySeeds]);
     const orZero = (g: Tensor | null | undefined, like: Tensor): Tensor => g ?? ir.zerosOf(like.shape);
@@ -73,20 +77,22 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
       ...constArgs.map((t, i) => ir.add(constSums[i] as Tensor, orZero(grads[carryArgs.length + i], t))),
       ...xArgs.map((t, i) => orZero(grads[carryArgs.length + constArgs.length + i], t)),
     ];
-    const stepCarries = args.slice(numConsts, numConsts + numCarries);
     const stepXs = args.slice(numConsts + numCarries);
     const backward = makeNode(
       'scan',
       [
         ...consts,
-        ...carryIn.flatMap((t, i) => (floatCarry[i] ? [cotangents[i] ?? ir.zerosOf(t.shape)] : [])),
+        ...stepCarries.flatMap((t, i) => (floatCarry[i] ? [cotangents[i] ?? ir.zerosOf(t.shape)] : [])),
         ...constArgs.map((t) => ir.zerosOf(t.shape)),
         ...storedCarries,
         ...xs,
         ...liveY.map((l) => l.g),
       ],
       {
-        body: new Graph([...args.slice(0, numConsts), ...carrySeeds, ...constSums, ...stepCarries, ...stepXs, ...ySeeds], stepOuts),
+        body: new Graph(
+          [...args.slice(0, numConsts), ...carrySeeds, ...constSums, ...stepCarries, ...stepXs, ...ySeeds],
+          [...stepOuts, ...carrySeeds, ...constSums],
+        ),
         numConsts,
         numCarries: carrySeeds.length + constSums.length,
         reverse: !reverse,

@@ -58,7 +58,8 @@ export function scan<C, X, Y>(
   const [next, kept] = insideScan(() => body(withTensors(init, carryArgs), withTensors(xs, xArgs)));
   if (treeDef(next) !== treeDef(init))
     throw new OpError('scan', `the body's carry has the structure ${treeDef(next)}, but init has ${treeDef(init)}`);
-  const outputs = [...tensorsOf('scan', 'carry', next), ...tensorsOf('scan', 'ys', kept)];
+  // The carries before each step are what the gradient needs; where nothing reads them, they vanish before the graph is lowered.
+  const outputs = [...tensorsOf('scan', 'carry', next), ...tensorsOf('scan', 'ys', kept), ...carryArgs];
   const closed = closeOver(args, outputs, { hoist: true });
   const node = makeNode('scan', [...closed.lifted, ...carries, ...sequences], {
     body: new Graph([...closed.inputs, ...args], closed.outputs),
@@ -68,7 +69,7 @@ export function scan<C, X, Y>(
   });
   return {
     carry: withTensors(init, node.outs.slice(0, carries.length)),
-    ys: withTensors(kept, node.outs.slice(carries.length)),
+    ys: withTensors(kept, node.outs.slice(carries.length, node.outs.length - carries.length)),
   };
 }
 

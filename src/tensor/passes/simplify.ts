@@ -1,5 +1,5 @@
 import { type Dim, type Shape, shapeEq, sizeOf } from '../dim.js';
-import { Graph, isOp, makeNode, type Node, type Tensor } from '../graph.js';
+import { Graph, isOp, makeNode, type Node, type Tensor, topoSort } from '../graph.js';
 import * as ir from '../ir.js';
 import type { PrimName, Target } from '../prims.js';
 
@@ -70,13 +70,20 @@ function foldTranspose(node: Node<'matmul'>, inputs: readonly Tensor[]): readonl
 const isFullSlice = (node: Node<'slice'>, x: Tensor): boolean =>
   node.attrs.steps.every((s) => s === 1) && node.attrs.starts.every((s) => s === 0) && shapeEq(node.attrs.limits, x.shape);
 
-/** Leaves out the per-step results of a scan that nobody reads (the carries that its gradient would have needed). */
+/** Leaves out the per-step results of a scan that nobody reads (as the carries kept for a gradient), and operands that its body does not read. */
 export function pruneScan(node: Node<'scan'>, used: ReadonlySet<Tensor>): Node<'scan'> | undefined {
-  const { body, numCarries } = node.attrs;
-  const keep = node.outs.map((t, i) => i < numCarries || used.has(t));
-  if (keep.every(Boolean)) return undefined;
-  const outputs = body.outputs.filter((_, i) => keep[i]);
-  return makeNode('scan', node.inputs, { ...node.attrs, body: new Graph(body.inputs, outputs) }, node.trace);
+  const { body, numConsts, numCarries } = node.attrs;
+  const first = numConsts + numCarries;
+  const outputs = body.outputs.filter((_, i) => i < numCarries || used.has(node.outs[i] as Tensor));
+  const read = new Set<Tensor>(outputs);
+  for (const n of topoSort(outputs)) for (const t of n.inputs) read.add(t);
+  const keep = body.inputs.map((t, i) => (i >= numConsts && i < first) || read.has(t));
+  // The length of some operand tells the number of steps.
+  if (!keep.slice(first).includes(true)) keep[first] = true;
+  if (outputs.length === body.outputs.length && keep.every(Boolean)) return undefined;
+  const kept = <T>(list: readonly T[]): T[] => list.filter((_, i) => keep[i]);
+  const attrs = { ...node.attrs, body: new Graph(kept(body.inputs), outputs), numConsts: kept(body.inputs.slice(0, numConsts)).length };
+  return makeNode('scan', kept(node.inputs), attrs, node.trace);
 }
 
 /** An equivalent, cheaper form of a node over its (already rewritten) inputs, or undefined. */
