@@ -1,6 +1,7 @@
 import { isFloat } from '../dtype.js';
 import { Graph, inputTensor, makeNode, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
+import { closeOver } from '../ops/closure.js';
 import { substitute } from '../passes/rewrite.js';
 import type { VjpPart } from './types.js';
 import { vjp } from './vjp.js';
@@ -22,7 +23,8 @@ function carriesBefore(node: Node<'scan'>): readonly Tensor[] {
 }
 
 export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
-  // A call of the body's adjoint, which recomputes the body: nothing but the arguments is kept between the two.
+  // A call of the body's adjoint, which recomputes the body: nothing but the arguments is kept between the two. (Only the backward rule of a
+  // customVjp can bring in further outer values.)
   call: (node, cotangents, needs) => {
     const { body, label } = node.attrs;
     const args = body.inputs.map((t, i) => sameInput(`a${i}`, t));
@@ -37,8 +39,9 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
     );
     const present = grads.filter((g): g is Tensor => g !== null);
     if (present.length === 0) return node.inputs.map(() => null);
-    const backward = makeNode('call', [...node.inputs, ...live.map((l) => l.ct)], {
-      body: new Graph([...args, ...seeds], present),
+    const closed = closeOver([...args, ...seeds], present, { hoist: false });
+    const backward = makeNode('call', [...node.inputs, ...live.map((l) => l.ct), ...closed.lifted], {
+      body: new Graph([...args, ...seeds, ...closed.inputs], closed.outputs),
       label: `${label}.grad`,
     });
     let nextWanted = 0;
@@ -78,9 +81,11 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
       ...xArgs.map((t, i) => orZero(grads[carryArgs.length + constArgs.length + i], t)),
     ];
     const stepXs = args.slice(numConsts + numCarries);
+    const closed = closeOver([...args, ...carrySeeds, ...constSums, ...ySeeds], stepOuts, { hoist: false });
     const backward = makeNode(
       'scan',
       [
+        ...closed.lifted,
         ...consts,
         ...stepCarries.flatMap((t, i) => (floatCarry[i] ? [cotangents[i] ?? ir.zerosOf(t.shape)] : [])),
         ...constArgs.map((t) => ir.zerosOf(t.shape)),
@@ -90,10 +95,10 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
       ],
       {
         body: new Graph(
-          [...args.slice(0, numConsts), ...carrySeeds, ...constSums, ...stepCarries, ...stepXs, ...ySeeds],
-          [...stepOuts, ...carrySeeds, ...constSums],
+          [...closed.inputs, ...args.slice(0, numConsts), ...carrySeeds, ...constSums, ...stepCarries, ...stepXs, ...ySeeds],
+          [...closed.outputs, ...carrySeeds, ...constSums],
         ),
-        numConsts,
+        numConsts: closed.lifted.length + numConsts,
         numCarries: carrySeeds.length + constSums.length,
         reverse: !reverse,
       },

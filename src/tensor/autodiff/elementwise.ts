@@ -1,4 +1,4 @@
-import type { Node, Tensor } from '../graph.js';
+import { isOp, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
 import { noGrad, only, type VjpPart, type VjpRule } from './types.js';
 
@@ -34,6 +34,15 @@ const winner = (g: Tensor, a: Tensor, b: Tensor): Tensor =>
 function safeLog(a: Tensor): Tensor {
   const positive = ir.lt(ir.scalar(0), a);
   return ir.where(positive, ir.log(ir.where(positive, a, ir.scalar(1))), ir.scalar(0));
+}
+
+/** d/da a^b = b a^(b-1), and 0 where a and b are 0, where the power alone is infinite. */
+function powerSlope(a: Tensor, b: Tensor): Tensor {
+  const less = ir.sub(b, one());
+  const neverZero = isOp(b.node, 'constant') && b.node.attrs.value.toNumbers().every((x) => x !== 0);
+  if (neverZero) return ir.mul(b, ir.pow(a, less));
+  const atZero = ir.and(ir.eq(a, ir.scalar(0)), ir.eq(b, ir.scalar(0)));
+  return ir.mul(b, ir.pow(a, ir.where(atZero, one(), less)));
 }
 
 const one = (): Tensor => ir.scalar(1);
@@ -112,7 +121,7 @@ export const elementwiseVjp: VjpPart<Elementwise> = {
     (g, _a, b, y) => ir.neg(ir.div(ir.mul(g, y), b)),
   ),
   pow: binary(
-    (g, a, b) => ir.mul(g, ir.mul(b, ir.pow(a, ir.sub(b, one())))),
+    (g, a, b) => ir.mul(g, powerSlope(a, b)),
     (g, a, _b, y) => ir.mul(g, ir.mul(y, safeLog(a))),
   ),
   max: binary(

@@ -82,13 +82,15 @@ const rules: { readonly [K in PrimName]?: Expansion<K> } = {
   crossEntropy: (_node, inputs) => [crossEntropy(at(inputs, 0), at(inputs, 1))],
   linearCrossEntropy: (_node, inputs) => [crossEntropy(ir.matmul(at(inputs, 0), at(inputs, 1), { transB: true }), at(inputs, 2))],
   // dlogits = g (softmax - onehot): g scales the rows of x and dx instead, and the one-hot part is put into the probabilities in place.
-  // The minimum with the row's largest probability changes nothing but makes the loss read the probabilities before they are overwritten.
-  linearCrossEntropyGrad: (_node, inputs) => {
+  // The minimum with the row's largest probability changes nothing but makes the loss read the probabilities before they are overwritten; the
+  // generic form, which is differentiated again, goes without it, since the gradient of a minimum is split where the two are equal.
+  linearCrossEntropyGrad: (_node, inputs, target) => {
     const [x, w, targets] = [at(inputs, 0), at(inputs, 1), at(inputs, 2)];
     const g = column(ir.mul(at(inputs, 3), isTarget(targets)));
     const index = column(clampIndex(targets));
     const probs = ir.softmax(ir.matmul(x, w, { transB: true }));
-    const own = apply('min', [ir.takeAlong(probs, index, 1), ir.reduceMax(probs, [1])], {});
+    const picked = ir.takeAlong(probs, index, 1);
+    const own = target === 'generic' ? picked : apply('min', [picked, ir.reduceMax(probs, [1])], {});
     const residual = ir.scatterAlong(probs, index, ir.sub(own, ir.scalar(1)), 1, 'set');
     const dx = ir.mul(g, ir.matmul(residual, w));
     const dw = ir.matmul(residual, ir.mul(g, x), { transA: true });
