@@ -100,7 +100,7 @@ export async function examine(): Promise<DoctorReport> {
   if (!nodeOk) advice.push(`Node ${versions.node} is too old: install Node ${minimumNode.join('.')} or later.`);
   if (!anyWorks)
     advice.push(
-      'No backend of ONNX Runtime works. Run npm ci again; where a download of ONNX Runtime fails, set npm_config_onnxruntime_node_install=skip first (the CPU library is part of the package).',
+      'No backend of ONNX Runtime works. Run npm ci again; where a download of ONNX Runtime fails, set ONNXRUNTIME_NODE_INSTALL=skip first (the CPU library is part of the package).',
     );
   let gemm: DoctorReport['gemm_gflops'] = null;
   if (anyWorks) gemm = { one_thread: await gemmSpeed(1), all_threads: await gemmSpeed(cpus().length) };
