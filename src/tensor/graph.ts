@@ -33,7 +33,8 @@ export class Node<K extends PrimName = PrimName> {
     if (trace) this.#trace = trace;
     else {
       this.#trace = {};
-      Error.captureStackTrace(this.#trace, makeNode);
+      // absent in older browsers
+      Error.captureStackTrace?.(this.#trace, makeNode);
     }
   }
 

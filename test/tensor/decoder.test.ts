@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { evaluate, type RefArray, refArray } from '../../src/tensor/reference/index.js';
-import { decoderAngles, decoderFixture, decoderGraph, decoderShapes, decoderTokens, decoderWeights } from './decoder.js';
+import { decoderAngles, decoderGraph, decoderShapes, decoderTokens, decoderWeights } from './decoder.js';
+import { decoderFixture } from './golden.js';
 
 const normOf = (arrays: readonly Float64Array[]): number =>
   Math.sqrt(arrays.reduce((total, a) => total + a.reduce((sum, x) => sum + x * x, 0), 0));

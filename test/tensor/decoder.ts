@@ -1,7 +1,6 @@
 import { grad } from '../../src/tensor/autodiff/index.js';
 import { Graph, inputTensor, makeNode, type Tensor } from '../../src/tensor/graph.js';
 import * as ir from '../../src/tensor/ir.js';
-import { readFixture } from './golden.js';
 
 /** fixtures/torch/decoder.json; decoder.py describes the run. */
 export interface DecoderFixture {
@@ -33,8 +32,6 @@ export interface DecoderFixture {
   readonly finalWeightNorms: Readonly<Record<string, number>>;
   readonly firstTokens: readonly (readonly number[])[];
 }
-
-export const decoderFixture = (): DecoderFixture => readFixture('decoder.json') as DecoderFixture;
 
 type Config = DecoderFixture['config'];
 

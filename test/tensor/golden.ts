@@ -4,6 +4,7 @@ import type { DType } from '../../src/tensor/dtype.js';
 import { Graph, inputTensor, makeNode, type Tensor } from '../../src/tensor/graph.js';
 import type { PrimAttrs, PrimName } from '../../src/tensor/prims.js';
 import { evaluate, type RefArray, refArray } from '../../src/tensor/reference/index.js';
+import type { DecoderFixture } from './decoder.js';
 
 export interface GoldenArray {
   readonly dtype: DType;
@@ -28,6 +29,8 @@ export const readFixture = (name: string): unknown =>
   JSON.parse(readFileSync(new URL(`../../fixtures/torch/${name}`, import.meta.url), 'utf8'));
 
 export const goldenCases = (): GoldenCase[] => readFixture('ops.json') as GoldenCase[];
+
+export const decoderFixture = (): DecoderFixture => readFixture('decoder.json') as DecoderFixture;
 
 export const toRef = (a: GoldenArray): RefArray => refArray(a.dtype, a.shape, Float64Array.from(a.data));
 

@@ -34,11 +34,11 @@ const { navigator } = globalThis as { navigator?: { readonly hardwareConcurrency
 const inNode = typeof process !== 'undefined' && process.versions?.node !== undefined;
 
 /**
- * Both builds run WebGPU by the same native provider that the other backends use. The package's plain entry is avoided in browsers: its
- * older JavaScript provider computes wrong gradients.
+ * "#onnxruntime-web" is the WebAssembly build that fits the platform (package.json, "imports"). WebGPU has a build of its own, with the
+ * native provider of the other backends; the package's plain entry stays out of pages: its older JavaScript provider computes wrong gradients.
  */
 const importers: Readonly<Record<WebDevice, () => Promise<unknown>>> = {
-  cpu: () => (inNode ? import('onnxruntime-web') : import('onnxruntime-web/wasm')),
+  cpu: () => import('#onnxruntime-web'),
   webgpu: () => import('onnxruntime-web/webgpu'),
 };
 
