@@ -30,7 +30,7 @@ export function doctorText(report: DoctorReport): string {
   ];
   for (const backend of report.backends) {
     lines.push(
-      `${mark(backend.works)} backend ${backend.name}${backend.detail ? ` (${backend.detail})` : ''}${backend.problem ? `: ${backend.problem}` : ''}`,
+      `${mark(backend.works)} backend ${backend.name}${backend.library ? ` (${backend.library})` : ''}${backend.problem ? `: ${backend.problem}` : ''}`,
     );
     for (const d of backend.devices) lines.push(`    ${mark(d.works)} device ${d.device}${d.problem ? `: ${d.problem}` : ''}`);
   }

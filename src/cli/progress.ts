@@ -95,7 +95,7 @@ export class Progress {
     if (!force && now - this.#lastPaint < 100) return;
     this.#lastPaint = now;
     this.#clear();
-    const width = (this.output.columns ?? 100) - 1;
+    const width = (this.output.columns || 100) - 1;
     const lines = [...[...this.#active].map(([name, run]) => this.#describe(name, run)), this.#overall()];
     this.output.write(lines.map((l) => `${l.slice(0, width)}\n`).join(''));
     this.#painted = lines.length;

@@ -22,8 +22,8 @@ export interface DeviceReport {
 export interface BackendReport {
   readonly name: BackendName;
   readonly works: boolean;
-  /** version and place of the library */
-  readonly detail?: string;
+  /** version and place of the library, where the backend can tell */
+  readonly library?: string;
   readonly problem?: string;
   readonly devices: readonly DeviceReport[];
 }

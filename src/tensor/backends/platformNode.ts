@@ -5,17 +5,23 @@ import { runtime } from './ortRuntime.js';
 import { ortWeb } from './ortWeb.js';
 import type { Backend, BackendName, BackendStatus } from './types.js';
 
-const usable: readonly { readonly backend: Backend; readonly load: () => unknown }[] = [
-  { backend: ort, load: runtime },
-  { backend: ortNode, load: ortNodeModule },
+/** Version and file of the library behind the C API. */
+function loadedLibrary(): string {
+  const { api } = runtime();
+  return `ONNX Runtime ${api.version}, ${api.library}`;
+}
+
+const usable: readonly { readonly backend: Backend; readonly load: () => string | undefined }[] = [
+  { backend: ort, load: loadedLibrary },
+  { backend: ortNode, load: () => void ortNodeModule() },
 ];
 
 /** The backends of ONNX Runtime in order of preference, each with the reason why it cannot be used where that is so. */
 export function availableBackends(): readonly BackendStatus[] {
   return usable.map(({ backend, load }) => {
     try {
-      load();
-      return { name: backend.name };
+      const library = load();
+      return { name: backend.name, ...(library === undefined ? {} : { library }) };
     } catch (error) {
       return { name: backend.name, problem: error instanceof Error ? error.message : String(error) };
     }

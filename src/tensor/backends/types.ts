@@ -76,5 +76,7 @@ export interface Backend {
 /** What `vitro doctor` says of a backend: `problem` is why it cannot be used here, absent where it can. */
 export interface BackendStatus {
   readonly name: BackendName;
+  /** version and place of the library that was loaded, where the backend can tell */
+  readonly library?: string;
   readonly problem?: string;
 }

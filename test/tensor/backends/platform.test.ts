@@ -23,7 +23,10 @@ describe('platform', () => {
 
   it('prefers the C API', async () => {
     const { availableBackends, defaultBackend } = await platform();
-    expect(availableBackends()).toEqual([{ name: 'ort' }, { name: 'ort-node' }]);
+    expect(availableBackends()).toEqual([
+      { name: 'ort', library: expect.stringMatching(/^ONNX Runtime 1\.\d+\.\d+, .*onnxruntime/) },
+      { name: 'ort-node' },
+    ]);
     expect(defaultBackend().name).toBe('ort');
     expect(await sumOn(defaultBackend())).toEqual([4, 6]);
   });
