@@ -79,6 +79,10 @@ export class ModelState {
     return name;
   }
 
+  isInitializer(value: Value): boolean {
+    return this.initializers.some((t) => t.name === value);
+  }
+
   #add(dtype: DType, shape: readonly number[], data: TypedArray): Value {
     const name = `const.${this.#constants++}`;
     this.initializers.push({ kind: 'tensor', name, dtype, shape, data });

@@ -92,15 +92,18 @@ export const contractRules: LoweringRules<'matmul' | 'conv1d' | 'quantMatmul'> =
     const x = operand(node, 0);
     const k = lastSize(x);
     const matrix = x.rank === 1 ? c.reshape(c.value(x), x.shape, [1, k]) : c.value(x);
-    const y = c.contrib
-      ? // accuracy_level 4 multiplies in int8, many times as fast as the default
-        c.op(
-          'MatMulNBits',
-          [matrix, ...c.values(node.inputs.slice(1))],
-          { K: k, N: outFeatures, bits, block_size: blockSize, accuracy_level: 4 },
-          MICROSOFT,
-        )
-      : c.op('MatMul', [matrix, c.op('Transpose', [dequantized(c, node, k)], { perm: [1, 0] })]);
+    const fixed = node.inputs.slice(1).map((_, i) => c.model.isInitializer(c.input(node, i + 1)));
+    // With packed weights that are an initializer, the kernel silently ignores scales and zero points that are not.
+    const y =
+      c.contrib && (!fixed[0] || fixed.every(Boolean))
+        ? // accuracy_level 4 multiplies in int8, many times as fast as the default
+          c.op(
+            'MatMulNBits',
+            [matrix, ...c.values(node.inputs.slice(1))],
+            { K: k, N: outFeatures, bits, block_size: blockSize, accuracy_level: 4 },
+            MICROSOFT,
+          )
+        : c.op('MatMul', [matrix, c.op('Transpose', [dequantized(c, node, k)], { perm: [1, 0] })]);
     return x.rank === 1 ? c.reshape(y, [1, outFeatures], [outFeatures]) : y;
   },
 };
