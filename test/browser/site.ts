@@ -23,6 +23,7 @@ export async function buildSite(outDir: string): Promise<Bundle> {
     resolve: { alias: { '#platform': here('../../src/tensor/backends/platformBrowser.ts') } },
     // docs/browser.md says why
     define: { 'typeof require': '"undefined"' },
+    worker: { format: 'es' },
     build: {
       outDir,
       emptyOutDir: true,

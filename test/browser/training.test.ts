@@ -96,6 +96,15 @@ describe.runIf(executable !== undefined)('in a browser', () => {
       await page.close();
     }, 60_000);
 
+    it('trains in a worker while the page stays responsive', async () => {
+      const { page, errors } = await open(browser, isolated.url);
+      const { losses, ticks } = await page.evaluate((config) => vitroPage.trainInWorker(config, { threads: 2 }, 10), fixture.config);
+      expectLosses(losses, onNode, 'wasm in a worker');
+      expect(ticks).toBeGreaterThan(5);
+      expect(errors).toEqual([]);
+      await page.close();
+    }, 60_000);
+
     it('trains with one thread on any other page', async () => {
       const plain = await serve(folder, { isolated: false });
       closers.push(() => plain.close());

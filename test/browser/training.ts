@@ -20,6 +20,9 @@ interface State<T> {
   readonly optimizer: OptState<T>;
 }
 
+/** The arguments of trainDecoder. */
+export type TrainingRequest = Parameters<typeof trainDecoder>;
+
 /**
  * The run that fixtures/torch/decoder.py describes, as a user writes it: model, clipping and AdamW in one compiled step over donated state.
  * Returns the loss of every step. Needs nothing that a browser does not have.
