@@ -66,6 +66,8 @@ export function mergeScalars(outputs: readonly Tensor[]): Tensor[] {
   return rewrite(outputs, (node, inputs) => {
     const [a, b] = inputs as readonly [Tensor, Tensor];
     const [before, after] = node.inputs as readonly [Tensor, Tensor];
+    // The division of integers truncates.
+    if (node.outs[0]?.dtype !== 'f32') return undefined;
     if (node.op === 'mul' && a === b) {
       const inner = scaled(a);
       return inner && vanishes(before) ? [ir.mul(ir.mul(inner.x, inner.x), ir.mul(inner.s, inner.s))] : undefined;
