@@ -1,5 +1,6 @@
 import { allocate, NDArray } from '../array.js';
 import { evalShape, type Shape, shapeEq, shapeStr, symbolsOf } from '../dim.js';
+import type { TypedArray } from '../dtype.js';
 import { DisposedError, VitroError } from '../errors.js';
 import { Graph, Tensor, topoSort } from '../graph.js';
 import * as ir from '../ir.js';
@@ -76,7 +77,7 @@ export class Compiled<Args extends readonly unknown[], R> {
   /** Runs without blocking the event loop. Results are fresh arrays, or the donated memory. */
   async run(...args: { [K in keyof Args]: HostIn<Args[K]> }): Promise<HostOut<R>> {
     const call = this.#prepare(args);
-    const release = hold(call.inputs, call.outputs);
+    const release = hold(call.inputs, call.outputs, donatedOf(call));
     try {
       await call.entry.executable.run(call.inputs, call.outputs, call.symbols);
     } finally {
@@ -88,7 +89,7 @@ export class Compiled<Args extends readonly unknown[], R> {
   /** Runs at once, blocking; not available on backends that are asynchronous only. */
   runSync(...args: { [K in keyof Args]: HostIn<Args[K]> }): HostOut<R> {
     const call = this.#prepare(args);
-    checkFree(call.inputs, call.outputs);
+    checkFree(call.inputs, call.outputs, donatedOf(call));
     call.entry.executable.runSync(call.inputs, call.outputs, call.symbols);
     return this.#finish(call);
   }
@@ -152,7 +153,8 @@ export class Compiled<Args extends readonly unknown[], R> {
 
   #entryFor(args: readonly unknown[]): Entry {
     if (this.#disposed) throw new DisposedError(`${this.name} was used after dispose`);
-    const concrete = args.map((a, i) => this.options.args?.[i] ?? a);
+    const declared = this.options.args ?? [];
+    const concrete = Array.from({ length: Math.max(args.length, declared.length) }, (_, i) => declared[i] ?? args[i]);
     for (const e of this.#entries) if (this.#fits(e, concrete)) return e;
     const entry = this.#trace(concrete);
     this.#entries.add(entry);
@@ -182,6 +184,7 @@ export class Compiled<Args extends readonly unknown[], R> {
           `${this.name}: a constant ${c.dtype}[${c.shape.join(', ')}] that was compiled in has been disposed or donated since`,
         );
     const { executable, pairOf, pairs, spare, outShapes, graph } = entry;
+    if (entry.donated.length > 0) this.#checkDistinct(entry, inputs);
     const outputs = outShapes.map((shape, o) => {
       const dtype = (graph.outputs[o] as Tensor).dtype;
       const concrete = symbols.size ? evalShape(shape, symbols) : (shape as readonly number[]);
@@ -193,6 +196,20 @@ export class Compiled<Args extends readonly unknown[], R> {
       return idle?.shape.every((d, i) => d === concrete[i]) ? new NDArray(dtype, concrete, idle.data) : allocate(dtype, concrete);
     });
     return { entry, inputs, outputs, symbols };
+  }
+
+  /** Donated memory must not be read or donated through another argument. */
+  #checkDistinct(entry: Entry, inputs: readonly NDArray[]): void {
+    if (new Set(inputs.map((a) => a.data.buffer)).size === inputs.length) return;
+    const paths = entry.templates.flatMap(templateLeaves).map((l) => l.path);
+    for (const i of entry.donated) {
+      const { data } = inputs[i] as NDArray;
+      const other = inputs.findIndex((b, j) => j !== i && overlap(data, b.data));
+      if (other >= 0)
+        throw new VitroError(
+          `${this.name}: ${paths[i]} is donated, but ${paths[other]} shares its memory; pass a copy (clone()) for one of them`,
+        );
+    }
   }
 
   #finish({ entry, inputs, outputs }: Call): HostOut<R> {
@@ -216,7 +233,7 @@ export class Compiled<Args extends readonly unknown[], R> {
     const stray = order.find((n) => n.op === 'input' && !known.has(n.out()));
     if (stray)
       throw new VitroError(
-        `${this.name}: the result depends on a tensor of another trace (${shapeStr(stray.out().shape)}); pass it as an argument, or make it a constant`,
+        `${this.name}: the result depends on a tensor of another trace (${shapeStr(stray.out().shape)}); pass it as an argument, make it a constant, or (where a customVjp inside of a checkpoint or scan needs it) hand it on as saved`,
       );
     const bound = new Set(inputs.flatMap((t) => [...symbolsOf(t.shape)]));
     for (const t of outputs)
@@ -284,6 +301,12 @@ export class Compiled<Args extends readonly unknown[], R> {
     }
     return { pairs, donated };
   }
+}
+
+const donatedOf = ({ entry, inputs }: Call): NDArray[] => entry.donated.map((i) => inputs[i] as NDArray);
+
+function overlap(a: TypedArray, b: TypedArray): boolean {
+  return a.buffer === b.buffer && a.byteOffset < b.byteOffset + b.byteLength && b.byteOffset < a.byteOffset + a.byteLength;
 }
 
 /** Composites that a standard ONNX operator computes. */

@@ -97,14 +97,26 @@ export class InPlaceAnalysis {
     const readers = this.#memoryReaders(input, output);
     if (!readers) return false;
     const before = this.#ancestorsOf(writer);
-    return readers.every((reader) => (reader === writer ? this.#ownReadIsHarmless(writer, input) : before.has(reader)));
+    return readers.every((reader) => (reader === writer ? this.#ownReadIsHarmless(writer, input, output) : before.has(reader)));
   }
 
-  #ownReadIsHarmless(writer: Node, input: Tensor): boolean {
-    if (pointwise.has(writer.op)) return writer.inputs.every((t) => t !== input || shapeEq(t.shape, writer.out().shape));
-    // The cache kernel appends rows to the memory that it was given.
-    if (isOp(writer, 'cachedAttention')) return writer.inputs.indexOf(input) >= 3;
+  #ownReadIsHarmless(writer: Node, input: Tensor, output: Tensor): boolean {
+    // A view of the memory has as many elements as the result: where it is an operand of a pointwise kernel, it has the result's shape too.
+    if (pointwise.has(writer.op)) return writer.inputs.every((t) => t !== input || shapeEq(t.shape, output.shape));
+    const position = writer.inputs.indexOf(input);
+    const readElsewhere = writer.inputs.some((t, i) => i !== position && this.#memoryOf(t) === input);
+    if (position < 0 || readElsewhere) return false;
+    // The cache kernel appends rows to the memory that it was given: operands 3 and 4 become results 1 and 2.
+    if (writer.op === 'cachedAttention') return position >= 3 && output.index === position - 2;
     // ScatterElements starts from a copy of its first operand, or from that operand itself.
-    return isOp(writer, 'scatterAlong') && writer.inputs.indexOf(input) === 0 && writer.inputs.lastIndexOf(input) === 0;
+    return writer.op === 'scatterAlong' && position === 0;
+  }
+
+  /** The tensor whose memory t is a view of, or t itself. */
+  #memoryOf(t: Tensor): Tensor {
+    const { node } = t;
+    if (!views.has(node.op)) return t;
+    const source = isOp(node, 'customVjp') ? node.inputs[node.attrs.numArgs + t.index] : node.inputs[0];
+    return this.#memoryOf(source as Tensor);
   }
 }

@@ -1,5 +1,5 @@
 import { array, NDArray } from '../array.js';
-import { type Dim, evalDim, type Shape, type SymDim, shapeStr, sym } from '../dim.js';
+import { type Dim, evalDim, type Shape, type SymDim, shapeEq, shapeStr, sym } from '../dim.js';
 import { type DType, dtypeInfo } from '../dtype.js';
 import { OpError, VitroError } from '../errors.js';
 import { inputTensor, type Tensor } from '../graph.js';
@@ -86,6 +86,12 @@ export function match(template: Template, value: unknown, out: NDArray[], symbol
   if (template.kind === 'none') return value === undefined || value === null ? undefined : 'has a value where none was before';
   if (template.kind === 'leaf') {
     const { path } = template;
+    if (value instanceof ArraySpec) {
+      const same = value.dtype === template.dtype && shapeEq(value.shape, template.shape);
+      return same
+        ? undefined
+        : `${path} is declared ${value.dtype}${shapeStr(value.shape)}, expected ${template.dtype}${shapeStr(template.shape)}`;
+    }
     const leaf = value instanceof NDArray ? value : value === undefined ? undefined : toArray(value, path);
     if (!leaf) return `${path} is missing`;
     if (leaf.dtype !== template.dtype) return `${path} is ${leaf.dtype}, expected ${template.dtype}`;
@@ -106,12 +112,10 @@ export function match(template: Template, value: unknown, out: NDArray[], symbol
     const problem = match(children[i] as Template, record[keys[i] as string], out, symbols);
     if (problem) return problem;
   }
-  const extra = Object.keys(record);
-  if (extra.length > keys.length) {
-    const unknown = extra.find((k) => !keys.includes(k) && record[k] !== undefined && record[k] !== null);
-    if (unknown !== undefined) return `${template.path}.${unknown} is not an input of this function`;
-  }
-  return undefined;
+  const given = Object.keys(record);
+  // Usually the keys are the same, in the same order.
+  const unknown = given.find((k, i) => k !== keys[i] && !keys.includes(k) && record[k] !== undefined && record[k] !== null);
+  return unknown === undefined ? undefined : `${template.path}.${unknown} is not an input of this function`;
 }
 
 function bind(declared: SymDim, size: number, symbols: Map<string, number>): boolean {

@@ -83,7 +83,9 @@ export function randomGraph(d: Draw): Tensor[] {
     // later tensors more often, so that chains grow
     const x = pool[Math.max(d.int(0, pool.length - 1), d.int(0, pool.length - 1))] as Tensor;
     if (x.rank === 0 || x.rank > 4) continue;
-    const made = d.pick(growers)(d, x, pool).filter((t) => sizes(t).reduce((a, b) => a * b, 1) <= 400);
+    const made = d
+      .pick(growers)(d, x, pool)
+      .filter((t) => sizes(t).reduce((a, b) => a * b, 1) <= 400);
     pool.push(...made);
   }
   return pool.slice(-d.int(1, 3)).map((t) => t.tanh());

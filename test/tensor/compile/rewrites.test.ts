@@ -88,7 +88,12 @@ describe('fused projections', () => {
       const { cos, sin } = ops.ropeTables(steps, size);
       const [q, k, v] = split as [Tensor, Tensor, Tensor];
       const mixed = ops.scaledDotProductAttention(ops.applyRotary(q, cos, sin), ops.applyRotary(k, cos, sin), v, { causal: true });
-      check(d, [mixed.transpose([0, 2, 1, 3]).reshape([batch, steps, heads * size]).matmul(out)]);
+      check(d, [
+        mixed
+          .transpose([0, 2, 1, 3])
+          .reshape([batch, steps, heads * size])
+          .matmul(out),
+      ]);
     });
   });
 });
@@ -116,14 +121,28 @@ describe('factors', () => {
       check(d, d.bool() ? [scaled] : [scaled, product.tanh()]);
     });
     const d = new Draw(fc.sample(fc.gen(), 1)[0] as never);
-    const graph = check(d, [d.input('f32', [3, 2]).matmul(d.input('f32', [2, 4])).mul(0.5)], []);
+    const graph = check(
+      d,
+      [
+        d
+          .input('f32', [3, 2])
+          .matmul(d.input('f32', [2, 4]))
+          .mul(0.5),
+      ],
+      [],
+    );
     expect(nodes(graph).map((n) => n.op)).not.toContain('mul');
   });
 
   it('of a larger rank than the product stay', () => {
     const d = new Draw(fc.sample(fc.gen(), 1)[0] as never);
     const factor = ops.constant(new NDArray('f32', [1, 1, 1], Float32Array.of(2)));
-    check(d, [d.input('f32', [3, 2]).matmul(d.input('f32', [2, 4])).mul(factor)]);
+    check(d, [
+      d
+        .input('f32', [3, 2])
+        .matmul(d.input('f32', [2, 4]))
+        .mul(factor),
+    ]);
   });
 
   it('of optimizer updates are merged without a change of the result', () => {

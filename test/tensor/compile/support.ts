@@ -23,7 +23,8 @@ export function relativeError(actual: readonly NDArray[], expected: readonly NDA
   let worst = 0;
   expected.forEach((e, i) => {
     const a = actual[i];
-    if (!a || a.dtype !== e.dtype || a.shape.join() !== e.shape.join()) throw new Error(`result ${i}: ${a?.dtype}[${a?.shape}] instead of ${e.dtype}[${e.shape}]`);
+    if (!a || a.dtype !== e.dtype || a.shape.join() !== e.shape.join())
+      throw new Error(`result ${i}: ${a?.dtype}[${a?.shape}] instead of ${e.dtype}[${e.shape}]`);
     const [x, y] = [a.toNumbers(), e.toNumbers()];
     const scale = y.reduce((m, v) => Math.max(m, Number.isFinite(v) ? Math.abs(v) : 0), 1);
     y.forEach((v, j) => {
