@@ -17,7 +17,7 @@ import {
   optimizers,
   updatePerParameter,
 } from 'vitro/optim';
-import { array, type Compiled, compile, grad, type NDArray, type Tensor, treeEntries, treeUnflatten } from 'vitro/tensor';
+import { array, type Compiled, compile, grad, type NDArray, shardedMean, type Tensor, treeEntries, treeUnflatten } from 'vitro/tensor';
 
 export interface GptWorkload {
   readonly name: string;
@@ -39,6 +39,15 @@ export const gpt28m: GptWorkload = { name: 'gpt-28m', config: decoder(8192, 512,
 /** 124M parameters in 30 layers. */
 export const gpt124m: GptWorkload = { name: 'gpt-124m-deep', config: decoder(8192, 576, 30, 9, 1536), batch: 8 };
 
+export interface GptTrainingOptions {
+  /** compute layers again in the backward pass, one session a layer; update parameters one by one in place */
+  readonly layerwise?: boolean;
+  /** leave the optimizer out */
+  readonly forwardBackwardOnly?: boolean;
+  /** parts of the batch computed side by side in asynchronous runs */
+  readonly shards?: number;
+}
+
 type StepState = { params: Decoder<NDArray>; optimizer: unknown };
 
 /** A training workload with its state: forward, backward, clipping by the global norm and AdamW in compiled functions. */
@@ -54,7 +63,7 @@ export class GptTraining {
 
   constructor(
     readonly workload: GptWorkload,
-    { layerwise = false, forwardBackwardOnly = false } = {},
+    { layerwise = false, forwardBackwardOnly = false, shards = 1 }: GptTrainingOptions = {},
   ) {
     const { config, batch } = workload;
     const context = config.max_position_embeddings;
@@ -69,8 +78,14 @@ export class GptTraining {
     const byPath = (tree: unknown): Leaves<Tensor> => Object.fromEntries(treeEntries(tree as never)) as Leaves<Tensor>;
 
     const train = (state: { params: Decoder<Tensor>; optimizer: never }, ids: Tensor, targets: Tensor, learning_rate: Tensor) => {
-      const loss = decoderLoss(config, state.params, ids, targets, { checkpointLayers: layerwise });
-      const grads = byPath(grad(loss, state.params));
+      const { loss, grads } = shardedMean(
+        (part: { ids: Tensor; targets: Tensor }) => {
+          const mean = decoderLoss(config, state.params, part.ids, part.targets, { checkpointLayers: layerwise });
+          return { loss: mean, grads: byPath(grad(mean, state.params)) };
+        },
+        { ids, targets },
+        { shards },
+      );
       if (forwardBackwardOnly) return [state, { loss, gradNorm: globalNorm(grads) }] as const;
       const context_ = { params: byPath(state.params), specs, rates: { learning_rate } };
       if (layerwise) {

@@ -129,8 +129,11 @@ export interface PrimAttrs {
    * (consts, carries, xs[t]) and returns (carries, ys[t]) for t = 0..T-1 (T-1..0 with reverse; ys keep their place)
    */
   scan: { readonly body: Graph; readonly numConsts: number; readonly numCarries: number; readonly reverse: boolean };
-  /** (args...) -> outputs of body; its backward recomputes the body; compiled as a session of its own, shared by equal bodies */
-  call: { readonly body: Graph; readonly label: string };
+  /**
+   * (args...) -> outputs of body; its backward recomputes the body; compiled as a session of its own, shared by equal bodies. Calls that are
+   * `concurrent` and do not depend on each other run at the same time, each on its share of the threads.
+   */
+  call: { readonly body: Graph; readonly label: string; readonly concurrent: boolean };
   /** (args..., outs..., saved...) -> outs, with `backward` as the gradient of args */
   customVjp: { readonly numArgs: number; readonly numOuts: number; readonly backward: CustomBackward };
 

@@ -43,6 +43,7 @@ export const controlVjp: VjpPart<'scan' | 'call' | 'customVjp'> = {
     const backward = makeNode('call', [...node.inputs, ...live.map((l) => l.ct), ...closed.lifted], {
       body: new Graph([...args, ...seeds, ...closed.inputs], closed.outputs),
       label: `${label}.grad`,
+      concurrent: node.attrs.concurrent,
     });
     let nextWanted = 0;
     let nextOut = 0;

@@ -53,16 +53,21 @@ type Nn =
   | 'linearCrossEntropyGrad';
 
 export const nnVjp: VjpPart<Nn> = {
+  // With t = gy x: dx = gy w inv - x inv^3 (t w) / D and dw = inv^T t, the two sums as products with a vector.
   rmsNorm: (node, [gy, gInv], needs) => {
     const [x, weight] = node.inputs as readonly [Tensor, Tensor];
     const inv = node.out(1);
+    const width = x.shape.at(-1) as Dim;
     let dx: Tensor | null = null;
     let dWeight: Tensor | null = null;
     if (gy) {
-      const normed = ir.mul(x, inv);
-      const gw = ir.mul(gy, weight);
-      if (needs[0]) dx = ir.mul(inv, ir.sub(gw, ir.mul(normed, ir.meanLast(ir.mul(gw, normed)))));
-      if (needs[1]) dWeight = perFeature(ir.mul(gy, normed), weight);
+      const t = ir.mul(gy, x);
+      if (needs[0]) {
+        const along = ir.reshape(ir.matmul(ir.flattenLeading(t), ir.reshape(weight, [width, 1])), inv.shape);
+        const pull = ir.div(ir.mul(along, ir.mul(inv, ir.mul(inv, inv))), ir.dimScalar(width));
+        dx = ir.sub(ir.mul(ir.mul(gy, weight), inv), ir.mul(x, pull));
+      }
+      if (needs[1]) dWeight = ir.reshape(ir.matmul(ir.flattenLeading(inv), ir.flattenLeading(t), { transA: true }), weight.shape);
     }
     // d inv / dx = -inv^3 x / D
     const viaInv =
@@ -97,13 +102,11 @@ export const nnVjp: VjpPart<Nn> = {
     return [dx, ...throughExpansion<'rotary'>()(node, cotangents, [false, needs[1] ?? false, needs[2] ?? false]).slice(1)];
   },
 
-  attention: (node, cotangents, needs) => {
+  attention: (node, cotangents) => {
     const [q, k, v, bias] = node.inputs as readonly [Tensor, Tensor, Tensor, Tensor | undefined];
     const g = only(cotangents);
-    if (bias && needs[3]) return throughExpansion<'attention'>()(node, cotangents, needs);
     const inputs = bias ? [q, k, v, node.out(), g, bias] : [q, k, v, node.out(), g];
-    const [dq, dk, dv] = makeNode('attentionGrad', inputs, node.attrs).outs;
-    return [dq ?? null, dk ?? null, dv ?? null, null].slice(0, node.inputs.length);
+    return makeNode('attentionGrad', inputs, node.attrs).outs;
   },
   attentionGrad: throughExpansion<'attentionGrad'>(),
   cachedAttention: noGrad('it serves decoding over a cache; train with attention'),

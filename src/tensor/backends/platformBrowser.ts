@@ -13,3 +13,7 @@ export function loadBackend(name: BackendName): Backend {
   if (name !== ortWeb.name) throw new BackendError(`the backend "${name}" does not run in a browser; use "ort-web"`);
   return ortWeb;
 }
+
+/** Threads that this machine runs at once. */
+export const availableThreads = (): number =>
+  (globalThis as { navigator?: { hardwareConcurrency?: number } }).navigator?.hardwareConcurrency ?? 1;

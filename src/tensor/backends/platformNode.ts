@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { BackendError } from '../errors.js';
 import { ort } from './ort.js';
 import { ortNode, ortNodeModule } from './ortNode.js';
@@ -46,3 +47,6 @@ export function loadBackend(name: BackendName): Backend {
   if (!backend) throw new BackendError(`"${name}" is not a backend of ONNX Runtime; those are: ort, ort-node, ort-web`);
   return backend;
 }
+
+/** Threads that this machine runs at once. */
+export const availableThreads = (): number => availableParallelism();

@@ -1,3 +1,4 @@
+import { availableThreads } from '#platform';
 import { allocate, NDArray } from '../array.js';
 import type { KernelEvent } from '../backends/types.js';
 import type { Shape } from '../dim.js';
@@ -8,7 +9,7 @@ import type { Graph } from '../graph.js';
 import { graphKey } from '../passes/key.js';
 import { InPlaceAnalysis } from './inPlace.js';
 import { type Plan, planSteps } from './plan.js';
-import { type ExecutionOptions, open, openSync, prepareGraph, type Unit, type UnitHandle } from './sessions.js';
+import { type ExecutionOptions, open, openSync, prepareGraph, type UnitHandle } from './sessions.js';
 
 /** A donated argument leaf and the result leaf that takes over its memory. */
 export interface Pair {
@@ -19,8 +20,15 @@ export interface Pair {
 interface PreparedStep {
   readonly graph: Graph;
   readonly label: string;
+  readonly group?: string;
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
+}
+
+/** The arrays of one run: `get` by value number, `finish` after a step gives idle buffers back. */
+interface StepMemory {
+  readonly get: (value: number) => NDArray;
+  readonly finish: (step: number) => void;
 }
 
 /** A traced and optimised program: steps over numbered values, with its memory plan. */
@@ -32,7 +40,10 @@ export class Executable {
   /** last step that reads or writes each value */
   readonly #lastUse: readonly number[];
   readonly #returned: ReadonlySet<number>;
+  /** sessions of blocking runs, in which concurrent steps take turns on all threads */
   #handles: UnitHandle[] | undefined;
+  /** sessions of asynchronous runs, in which concurrent steps share the threads */
+  #shared: UnitHandle[] | undefined;
   /** idle buffers for intermediate values, by size in bytes */
   readonly #pool = new Map<number, ArrayBuffer[]>();
 
@@ -61,7 +72,8 @@ export class Executable {
       const step = this.steps[at];
       if (!step || this.plan.outputs.includes(input) || this.plan.outputs.filter((v) => v === value).length > 1) return;
       const readers = this.steps.flatMap((s, i) => (s.inputs.includes(input) ? [i] : []));
-      if (readers.some((i) => i > at)) return;
+      const together = (i: number): boolean => i !== at && step.group !== undefined && this.steps[i]?.group === step.group;
+      if (readers.some((i) => i > at || together(i))) return;
       const ports = step.inputs.flatMap((v, i) => (v === input ? [i] : []));
       if (ports.length > 1) return;
       if (ports.length === 1) {
@@ -75,47 +87,83 @@ export class Executable {
     return safe;
   }
 
-  get units(): readonly Unit[] {
-    return (this.#handles ?? []).map((h) => h.unit);
+  /** The sessions of blocking runs, opened at the first call. */
+  openSync(): readonly UnitHandle[] {
+    if (this.#handles) return this.#handles;
+    const opened: UnitHandle[] = [];
+    try {
+      for (const s of this.steps) opened.push(openSync(s.graph, this.options));
+    } catch (error) {
+      for (const h of opened) h.release();
+      throw error;
+    }
+    this.#handles = opened;
+    return opened;
   }
 
-  openSync(): void {
-    this.#handles ??= this.steps.map((s) => openSync(s.graph, this.options));
+  /** The sessions of asynchronous runs, opened at the first call. */
+  async open(): Promise<readonly UnitHandle[]> {
+    if (this.#shared) return this.#shared;
+    const opened: UnitHandle[] = [];
+    try {
+      for (const s of this.steps) opened.push(await open(s.graph, this.#optionsOf(s)));
+    } catch (error) {
+      for (const h of opened) h.release();
+      throw error;
+    }
+    if (this.#shared) for (const h of opened) h.release();
+    else this.#shared = opened;
+    return this.#shared;
   }
 
-  async open(): Promise<void> {
-    if (this.#handles) return;
-    const handles: UnitHandle[] = [];
-    for (const s of this.steps) handles.push(await open(s.graph, this.options));
-    if (this.#handles) for (const h of handles) h.release();
-    else this.#handles = handles;
+  /**
+   * Threads are divided among the steps of a group. The threads of the steps around a group must not spin on when their work is done: they
+   * would take the cores away from it.
+   */
+  #optionsOf(step: PreparedStep): ExecutionOptions {
+    if (!this.steps.some((s) => s.group)) return this.options;
+    if (!step.group) return { ...this.options, config: { 'session.force_spinning_stop': '1', ...this.options.config } };
+    const members = this.steps.filter((s) => s.group === step.group).length;
+    const threads = this.options.threads ?? availableThreads();
+    return { ...this.options, threads: Math.max(1, Math.floor(threads / members)) };
+  }
+
+  /** Runs the steps in order, those of a group together. */
+  async #runSteps(sessions: readonly UnitHandle[], memory: StepMemory): Promise<void> {
+    for (let i = 0; i < this.steps.length; ) {
+      const { group } = this.steps[i] as PreparedStep;
+      let end = i + 1;
+      while (group && this.steps[end]?.group === group) end++;
+      const members = Array.from({ length: end - i }, (_, k) => i + k);
+      await Promise.all(
+        members.map((k) => {
+          const step = this.steps[k] as PreparedStep;
+          return sessions[k]?.unit.session.run(step.inputs.map(memory.get), step.outputs.map(memory.get));
+        }),
+      );
+      for (const k of members) memory.finish(k);
+      i = end;
+    }
   }
 
   /** `values` holds the arguments; the results are written into `outputs`. */
   runSync(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): void {
-    this.openSync();
-    if (this.steps.length === 1 && this.#isDirect) {
-      this.#handles?.[0]?.unit.session.runSync(inputs, outputs);
+    const handles = this.openSync();
+    if (this.#isDirect) {
+      handles[0]?.unit.session.runSync(inputs, outputs);
       return;
     }
     const memory = this.#memory(inputs, outputs, symbols);
     this.steps.forEach((step, i) => {
-      this.#handles?.[i]?.unit.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
+      handles[i]?.unit.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
       memory.finish(i);
     });
   }
 
   async run(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): Promise<void> {
-    await this.open();
-    if (this.steps.length === 1 && this.#isDirect) {
-      await this.#handles?.[0]?.unit.session.run(inputs, outputs);
-      return;
-    }
-    const memory = this.#memory(inputs, outputs, symbols);
-    for (const [i, step] of this.steps.entries()) {
-      await this.#handles?.[i]?.unit.session.run(step.inputs.map(memory.get), step.outputs.map(memory.get));
-      memory.finish(i);
-    }
+    const sessions = await this.open();
+    if (this.#isDirect) await sessions[0]?.unit.session.run(inputs, outputs);
+    else await this.#runSteps(sessions, this.#memory(inputs, outputs, symbols));
   }
 
   /** Runs in sessions of its own that record every kernel; returns the mean wall time in milliseconds and the events of each step. */
@@ -147,19 +195,18 @@ export class Executable {
   /** One step whose ports are the program's own. */
   get #isDirect(): boolean {
     const [step] = this.steps;
+    const { numInputs, outputs } = this.plan;
     return (
+      this.steps.length === 1 &&
       step !== undefined &&
-      step.inputs.length === this.plan.numInputs &&
-      step.outputs.length === this.plan.outputs.length &&
-      step.label === 'main'
+      step.inputs.length === numInputs &&
+      step.inputs.every((v, i) => v === i) &&
+      step.outputs.length === outputs.length &&
+      step.outputs.every((v, i) => v === outputs[i] && v >= numInputs)
     );
   }
 
-  #memory(
-    inputs: readonly NDArray[],
-    outputs: readonly NDArray[],
-    symbols: ReadonlyMap<string, number>,
-  ): { get: (v: number) => NDArray; finish: (step: number) => void } {
+  #memory(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): StepMemory {
     const values: (NDArray | undefined)[] = [...inputs];
     const copies: [NDArray, NDArray][] = [];
     this.plan.outputs.forEach((v, i) => {
@@ -198,8 +245,9 @@ export class Executable {
   }
 
   dispose(): void {
-    for (const h of this.#handles ?? []) h.release();
+    for (const h of [...(this.#handles ?? []), ...(this.#shared ?? [])]) h.release();
     this.#handles = undefined;
+    this.#shared = undefined;
     this.#pool.clear();
   }
 }

@@ -5,6 +5,8 @@ import { rewrite, substitute } from '../passes/rewrite.js';
 export interface Step {
   readonly graph: GraphType;
   readonly label: string;
+  /** steps of one group run at the same time; neighbours in the list */
+  readonly group?: string;
   /** value numbers in the order of graph.inputs */
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
@@ -66,6 +68,7 @@ export function planSteps(graph: GraphType): Plan {
     const ready = node.inputs.map((t) => (stage.get(t.node) ?? 0) + (t.node.op === 'call' ? 1 : 0));
     stage.set(node, Math.max(0, ...ready));
   }
+  delay(order, stage);
   const glue: Node[][] = [];
   const calls: Node<'call'>[][] = [];
   const put = <T>(lists: T[][], at: number, item: T): void => {
@@ -102,10 +105,11 @@ export function planSteps(graph: GraphType): Plan {
       [...exported].filter((t) => nodes.has(t.node)),
       `between ${s}`,
     );
-    for (const call of calls[s] ?? []) {
+    for (const call of inGroups(calls[s] ?? [])) {
       steps.push({
         graph: new Graph(call.attrs.body.inputs, inlineCalls(call.attrs.body.outputs)),
         label: call.attrs.label,
+        ...(call.attrs.concurrent ? { group: `level ${s}` } : {}),
         inputs: call.inputs.map(numberFor),
         outputs: call.outs.map(numberFor),
       });
@@ -113,6 +117,25 @@ export function planSteps(graph: GraphType): Plan {
   }
   return { steps, numInputs: graph.inputs.length, values, outputs: graph.outputs.map(numberFor) };
 }
+
+/**
+ * Moves what depends on no call to the stage of its first user: computed earlier, it would have to be kept (an optimizer's decayed moments, say).
+ */
+function delay(order: readonly Node[], stage: Map<Node, number>): void {
+  const first = new Map<Node, number>();
+  for (let i = order.length - 1; i >= 0; i--) {
+    const node = order[i] as Node;
+    const used = first.get(node);
+    if (node.op !== 'call' && stage.get(node) === 0 && used !== undefined) stage.set(node, used);
+    for (const t of node.inputs) first.set(t.node, Math.min(first.get(t.node) ?? Number.POSITIVE_INFINITY, stage.get(node) as number));
+  }
+}
+
+/** Concurrent calls one after the other, so that they form a group. */
+const inGroups = (calls: readonly Node<'call'>[]): Node<'call'>[] => [
+  ...calls.filter((c) => !c.attrs.concurrent),
+  ...calls.filter((c) => c.attrs.concurrent),
+];
 
 /** A step that computes `outputs` from values that exist already. */
 function cutOut(outputs: readonly Tensor[], numberFor: (t: Tensor) => number, exists: (t: Tensor) => boolean, label: string): Step {

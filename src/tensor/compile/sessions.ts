@@ -9,6 +9,7 @@ import { graphKey } from '../passes/key.js';
 import { optimize } from '../passes/optimize.js';
 import type { Target } from '../prims.js';
 import { evaluate, fromNDArray, toNDArray } from '../reference/index.js';
+import { storeWeights } from './weightFiles.js';
 
 /** Where and how a compiled function runs. */
 export interface ExecutionOptions {
@@ -20,6 +21,11 @@ export interface ExecutionOptions {
   readonly threads?: number;
   /** ONNX Runtime's own graph optimization; default 'disabled', since the engine has optimised already (ENGINE.md section 7) */
   readonly optimization?: SessionOptions['optimization'];
+  /**
+   * A folder for constants from 256 KB on (the weights of an inference function). They are written there once and memory-mapped, so that processes and
+   * sessions share them; without it they are read where they lie.
+   */
+  readonly weightsFolder?: string;
   /** further ONNX Runtime session entries */
   readonly config?: Readonly<Record<string, string>>;
 }
@@ -83,7 +89,7 @@ function sessionOptions(options: ExecutionOptions, profile: boolean): SessionOpt
 }
 
 function cacheKey(graph: Graph, options: ExecutionOptions, backend: Backend): string {
-  return `${backend.name} ${options.device ?? 'cpu'} ${options.threads ?? ''} ${options.optimization ?? ''} ${JSON.stringify(options.config ?? {})}\n${graphKey(graph.inputs, graph.outputs)}`;
+  return `${backend.name} ${options.device ?? 'cpu'} ${options.threads ?? ''} ${options.optimization ?? ''} ${options.weightsFolder ?? ''} ${JSON.stringify(options.config ?? {})}\n${graphKey(graph.inputs, graph.outputs)}`;
 }
 
 function acquire(key: string, make: () => Unit): UnitHandle {
@@ -112,8 +118,13 @@ function handleOf(key: string, entry: Shared): UnitHandle {
 const externalBytes = 256 * 1024;
 
 /** Lowers an optimised graph for a backend that runs ONNX. */
-const modelOf = (graph: Graph, backend: Backend, device: Device): LoweredModel =>
-  lower(graph, { target: targetOf(backend, device), externalBytes });
+function modelOf(graph: Graph, backend: Backend, options: ExecutionOptions): LoweredModel {
+  const target = targetOf(backend, options.device ?? 'cpu');
+  const { weightsFolder } = options;
+  if (weightsFolder === undefined) return lower(graph, { target, externalBytes });
+  const model = lower(graph, { target, externalInitializers: storeWeights(graph, weightsFolder, externalBytes) });
+  return { ...model, initializers: new Map(), modelPath: weightsFolder };
+}
 
 /** A session that is handed all arguments of the graph, while the model declares only those that it reads. */
 class Selecting implements Session {
@@ -146,10 +157,9 @@ class Selecting implements Session {
 /** Builds, or takes from the cache, the session of an optimised graph. */
 export function openSync(graph: Graph, options: ExecutionOptions, profile = false): UnitHandle {
   const backend = backendFor(options);
-  const device = options.device ?? 'cpu';
   const make = (): Unit => {
     if (backend.name === 'reference') return { graph, session: new ReferenceSession(graph) };
-    const model = modelOf(graph, backend, device);
+    const model = modelOf(graph, backend, options);
     return {
       graph,
       session: new Selecting(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length),
@@ -166,8 +176,7 @@ export async function open(graph: Graph, options: ExecutionOptions): Promise<Uni
   const key = cacheKey(graph, options, backend);
   const known = shared.get(key);
   if (known) return handleOf(key, known);
-  const device = options.device ?? 'cpu';
-  const model = modelOf(graph, backend, device);
+  const model = modelOf(graph, backend, options);
   const session = new Selecting(await backend.createSession(model, sessionOptions(options, false)), model, graph.inputs.length);
   const again = shared.get(key);
   if (again) {

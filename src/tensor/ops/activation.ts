@@ -1,5 +1,6 @@
 import { apply, type Tensor } from '../graph.js';
-import { abs, add, exp, log1p, maximum, minimum, mul, neg } from './elementwise.js';
+import { customVjp } from './custom.js';
+import { abs, add, cast, exp, log1p, lt, maximum, minimum, mul, neg } from './elementwise.js';
 import { asFloat, asTensor, type Operand, resolveAxis } from './operand.js';
 
 export const tanh = (x: Operand): Tensor => apply('tanh', [asTensor(x)], {});
@@ -12,8 +13,11 @@ export const silu = (x: Operand): Tensor => apply('silu', [asTensor(x)], {});
 export const gelu = (x: Operand, options: { readonly approximate?: 'none' | 'tanh' } = {}): Tensor =>
   apply('gelu', [asTensor(x)], { approximate: options.approximate ?? 'none' });
 
-/** max(x, 0); its gradient at 0 is 1/2, as that of every tied maximum. */
-export const relu = (x: Operand): Tensor => maximum(x, 0);
+/** max(x, 0); its gradient at 0 is 0, as PyTorch's. */
+export const relu: (x: Operand) => Tensor = customVjp(
+  (x) => ({ out: maximum(x, 0), saved: [x] }),
+  ([g], [x]) => [g && x ? mul(g, cast(lt(0, x), 'f32')) : null],
+);
 
 /** x where positive, else slope x. */
 export function leakyRelu(x: Operand, slope = 0.01): Tensor {

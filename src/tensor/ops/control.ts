@@ -4,6 +4,8 @@ import { Graph, inputTensor, makeNode, Tensor } from '../graph.js';
 import { insideScan, isCollecting } from '../site.js';
 import { treeDef, treeEntries, treeMap } from '../tree.js';
 import { closeOver } from './closure.js';
+import { add, mul } from './elementwise.js';
+import { split } from './slicing.js';
 
 /** Leaves of a tree that must all be tensors. */
 function tensorsOf(op: string, what: string, tree: unknown): Tensor[] {
@@ -73,25 +75,70 @@ export function scan<C, X, Y>(
   };
 }
 
+/** Traces fn on arguments of its own and applies it as one call; outer tensors that it uses become arguments. */
+function applyCall<A extends readonly unknown[], R>(fn: (...args: A) => R, args: A, attrs: { label: string; concurrent: boolean }): R {
+  const given = leafTensors(args);
+  if (given.length === 0 || isCollecting()) return fn(...args);
+  const params = given.map((t, i) => inputTensor(`arg${i}`, t.shape, t.dtype));
+  const result = fn(...withTensors(args, params));
+  const outputs = leafTensors(result);
+  if (outputs.length === 0) return result;
+  const closed = closeOver(params, outputs, { hoist: false });
+  const body = new Graph([...params, ...closed.inputs], closed.outputs);
+  const node = makeNode('call', [...given, ...closed.lifted], { body, ...attrs });
+  return withTensors(result, node.outs);
+}
+
 /**
  * A function of which the intermediate values are not kept for the backward pass but computed again (Chen et al. 2016, arXiv:1604.06174).
  * Arguments and result are trees; tensors among the arguments, and outer tensors that `fn` uses, become arguments of the call. Equal bodies
  * (the layers of a model) share one compilation. While sites are collected (collectSites), the function is traced in place instead.
  */
-export function checkpoint<A extends readonly unknown[], R>(
-  fn: (...args: A) => R,
-  { label = fn.name || 'checkpoint' } = {},
-): (...args: A) => R {
-  return (...args: A): R => {
-    const given = leafTensors(args);
-    if (given.length === 0 || isCollecting()) return fn(...args);
-    const params = given.map((t, i) => inputTensor(`arg${i}`, t.shape, t.dtype));
-    const result = fn(...withTensors(args, params));
-    const outputs = leafTensors(result);
-    if (outputs.length === 0) return result;
-    const closed = closeOver(params, outputs, { hoist: false });
-    const body = new Graph([...params, ...closed.inputs], closed.outputs);
-    const node = makeNode('call', [...given, ...closed.lifted], { body, label });
-    return withTensors(result, node.outs);
-  };
+export const checkpoint =
+  <A extends readonly unknown[], R>(fn: (...args: A) => R, { label = fn.name || 'checkpoint' } = {}): ((...args: A) => R) =>
+  (...args: A): R =>
+    applyCall(fn, args, { label, concurrent: false });
+
+/**
+ * Mean of fn over `shards` equal parts of a batch (the first axis of every tensor in it). The parts share one compiled function; with the asynchronous
+ * `run` they are computed at the same time, each on its share of the threads, which is faster than one pass that meets at every
+ * operation. Take gradients inside `fn`. Tensors of the result must be f32, and means over the part if the whole is to be a mean.
+ *
+ * @throws OpError where the first axis has no fixed size that `shards` divides
+ */
+export function shardedMean<B, R>(
+  fn: (part: B) => R,
+  batch: B,
+  { shards, label = fn.name || 'shard' }: { readonly shards: number; readonly label?: string },
+): R {
+  if (!Number.isInteger(shards) || shards < 1) throw new OpError('shardedMean', `shards must be a positive integer, got ${shards}`);
+  if (shards === 1) return fn(batch);
+  const leaves = tensorsOf('shardedMean', 'batch', batch);
+  const pieces = leaves.map((t) => {
+    const size = t.shape[0];
+    if (typeof size !== 'number' || size % shards !== 0)
+      throw new OpError(
+        'shardedMean',
+        `a batch of shape ${shapeStr(t.shape)} does not split into ${shards} equal parts along its first axis`,
+      );
+    return split(t, shards, 0);
+  });
+  const results = Array.from({ length: shards }, (_, i) =>
+    applyCall(
+      fn,
+      [
+        withTensors(
+          batch,
+          pieces.map((p) => p[i] as Tensor),
+        ),
+      ],
+      { label, concurrent: true },
+    ),
+  );
+  const perShard = results.map(leafTensors);
+  const means = (perShard[0] as Tensor[]).map((_, k) => {
+    const total = perShard.map((r) => r[k] as Tensor).reduce((a, b) => add(a, b));
+    return mul(total, 1 / shards);
+  });
+  return withTensors(results[0] as R, means);
 }

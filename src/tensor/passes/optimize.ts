@@ -9,6 +9,7 @@ import { rewrite } from './rewrite.js';
 import { mergeScalars } from './scalars.js';
 import { constantValue, pruneScan, simplifyNode } from './simplify.js';
 import { pushSplits } from './splits.js';
+import { transposeLeft } from './transposeLeft.js';
 
 /** Constants are folded up to this many elements; larger ones are cheaper to compute than to store. */
 const foldLimit = 65_536;
@@ -98,5 +99,6 @@ export function optimize(outputs: readonly Tensor[], target: Target, isNative: (
     if (next >= size) break;
     size = next;
   }
-  return current;
+  // Last, since simplification would fold the transposes back into the products.
+  return target === 'cpu' ? transposeLeft(current) : current;
 }

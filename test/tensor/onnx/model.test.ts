@@ -104,7 +104,7 @@ describe('nodes', () => {
     expect(() => lower(new Graph([x], [apply('silu', [x], {})]), { target: 'cpu' })).toThrow(
       /internal: silu.*expand it for the target "cpu"/,
     );
-    const call = makeNode('call', [x], { body: new Graph([x], [ir.neg(x)]), label: 'f' });
+    const call = makeNode('call', [x], { body: new Graph([x], [ir.neg(x)]), label: 'f', concurrent: false });
     expect(() => lower(new Graph([x], call.outs), { target: 'cpu' })).toThrow(/internal: call/);
   });
 });
