@@ -137,18 +137,13 @@ export class Compiled<Args extends readonly unknown[], R> {
 
   #match(entry: Entry, args: readonly unknown[], symbols: Map<string, number>): NDArray[] {
     const inputs: NDArray[] = [];
-    for (let i = 0; i < entry.templates.length; i++) {
-      const problem = match(entry.templates[i] as Template, args[i], inputs, symbols);
-      if (problem) throw new VitroError(`${this.name}: ${problem}`);
-    }
+    const problem = match(entry.templates, args, inputs, symbols);
+    if (problem) throw new VitroError(`${this.name}: ${problem}`);
     return inputs;
   }
 
   #fits(entry: Entry, args: readonly unknown[]): boolean {
-    if (args.length !== entry.templates.length) return false;
-    const scratch: NDArray[] = [];
-    const symbols = new Map<string, number>();
-    return entry.templates.every((t, i) => match(t, args[i], scratch, symbols) === undefined);
+    return args.length === entry.templates.length && match(entry.templates, args, [], new Map()) === undefined;
   }
 
   #entryFor(args: readonly unknown[]): Entry {
@@ -166,10 +161,7 @@ export class Compiled<Args extends readonly unknown[], R> {
     const symbols = new Map<string, number>();
     let entry = this.#last;
     const fast =
-      entry &&
-      !this.#disposed &&
-      args.length === entry.templates.length &&
-      entry.templates.every((t, i) => match(t, args[i], inputs, symbols) === undefined);
+      entry && !this.#disposed && args.length === entry.templates.length && match(entry.templates, args, inputs, symbols) === undefined;
     if (!entry || !fast) {
       inputs.length = 0;
       symbols.clear();
@@ -226,7 +218,9 @@ export class Compiled<Args extends readonly unknown[], R> {
     const templates = args.map((a, i) => templateOf(a, `arg${i}`));
     const leaves = templates.map(templateLeaves);
     const result = this.fn(...(templates.map(tensorsOf) as unknown as Args));
+    if (result instanceof Promise) throw new VitroError(`${this.name}: a traced function builds its graph at once; it must not be async`);
     const outputs = treeLeaves<unknown>(result as never).map((leaf) => this.#asOutput(leaf));
+    if (outputs.length === 0) throw new VitroError(`${this.name}: the function returned no tensor; return what it computes`);
     const inputs = leaves.flat().map((l) => l.tensor);
     const known = new Set(inputs);
     const order = topoSort(outputs);

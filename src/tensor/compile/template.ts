@@ -1,5 +1,5 @@
 import { array, NDArray } from '../array.js';
-import { type Dim, evalDim, type Shape, type SymDim, shapeEq, shapeStr, sym } from '../dim.js';
+import { type Dim, evalDim, type Shape, type SymDim, shapeEq, shapeStr, sym, symbolsOf } from '../dim.js';
 import { type DType, dtypeInfo } from '../dtype.js';
 import { OpError, VitroError } from '../errors.js';
 import { inputTensor, type Tensor } from '../graph.js';
@@ -27,9 +27,17 @@ export class ArraySpec {
 /** `spec('i32', ['B', 256])`: an argument whose first size is symbolic. */
 export const spec = (dtype: DType, shape: readonly (number | string | SymDim)[] = []): ArraySpec => new ArraySpec(dtype, shape);
 
+interface LeafTemplate {
+  readonly kind: 'leaf';
+  readonly path: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly tensor: Tensor;
+}
+
 /** The structure and leaf types of one argument, against which later calls are matched. */
 export type Template =
-  | { readonly kind: 'leaf'; readonly path: string; readonly dtype: DType; readonly shape: Shape; readonly tensor: Tensor }
+  | LeafTemplate
   | { readonly kind: 'list' | 'record'; readonly path: string; readonly keys: readonly string[]; readonly children: readonly Template[] }
   | { readonly kind: 'none' };
 
@@ -71,45 +79,45 @@ export function tensorsOf(template: Template): unknown {
   }
 }
 
-export function templateLeaves(template: Template): Extract<Template, { kind: 'leaf' }>[] {
+export function templateLeaves(template: Template): LeafTemplate[] {
   if (template.kind === 'none') return [];
   return template.kind === 'leaf' ? [template] : template.children.flatMap(templateLeaves);
 }
 
-const isPlain = (d: SymDim): boolean => d.terms.size === 1 && d.terms.get(d.key) === 1 && !d.key.includes('*') && d.key !== '';
+/** What matching collects: the leaves in order, the symbols' values, and sizes that only symbols of later arguments can check. */
+interface Found {
+  readonly out: NDArray[];
+  readonly symbols: Map<string, number>;
+  readonly pending: { readonly dim: SymDim; readonly size: number; readonly problem: string }[];
+}
 
 /**
- * Matches a value against a template: appends its leaves to `out` and binds plain symbols. Returns undefined when it fits, else the reason
- * why not.
+ * Matches arguments against their templates: appends their leaves to `out` and binds symbols. Returns undefined when they fit, else the
+ * reason why not.
  */
-export function match(template: Template, value: unknown, out: NDArray[], symbols: Map<string, number>): string | undefined {
-  if (template.kind === 'none') return value === undefined || value === null ? undefined : 'has a value where none was before';
-  if (template.kind === 'leaf') {
-    const { path } = template;
-    if (value instanceof ArraySpec) {
-      const same = value.dtype === template.dtype && shapeEq(value.shape, template.shape);
-      return same
-        ? undefined
-        : `${path} is declared ${value.dtype}${shapeStr(value.shape)}, expected ${template.dtype}${shapeStr(template.shape)}`;
-    }
-    const leaf = value instanceof NDArray ? value : value === undefined ? undefined : toArray(value, path);
-    if (!leaf) return `${path} is missing`;
-    if (leaf.dtype !== template.dtype) return `${path} is ${leaf.dtype}, expected ${template.dtype}`;
-    if (leaf.shape.length !== template.shape.length) return `${path} has shape [${leaf.shape}], expected ${shapeStr(template.shape)}`;
-    for (let i = 0; i < leaf.shape.length; i++) {
-      const declared = template.shape[i] as Dim;
-      const size = leaf.shape[i] as number;
-      if (typeof declared === 'number' ? declared !== size : !bind(declared, size, symbols))
-        return `${path} has shape [${leaf.shape.join(', ')}], expected ${shapeStr(template.shape)}`;
-    }
-    out.push(leaf);
-    return undefined;
+export function match(
+  templates: readonly Template[],
+  args: readonly unknown[],
+  out: NDArray[],
+  symbols: Map<string, number>,
+): string | undefined {
+  const found: Found = { out, symbols, pending: [] };
+  for (let i = 0; i < templates.length; i++) {
+    const problem = matchOne(templates[i] as Template, args[i], found);
+    if (problem) return problem;
   }
+  for (const { dim, size, problem } of found.pending) if (!bind(dim, size, symbols)) return problem;
+  return undefined;
+}
+
+function matchOne(template: Template, value: unknown, found: Found): string | undefined {
+  if (template.kind === 'none') return value === undefined || value === null ? undefined : 'has a value where none was before';
+  if (template.kind === 'leaf') return matchLeaf(template, value, found);
   if (typeof value !== 'object' || value === null || isArrayLike(value)) return `${template.path} should be a nested ${template.kind}`;
   const { keys, children } = template;
   const record = value as Record<string, unknown>;
   for (let i = 0; i < keys.length; i++) {
-    const problem = match(children[i] as Template, record[keys[i] as string], out, symbols);
+    const problem = matchOne(children[i] as Template, record[keys[i] as string], found);
     if (problem) return problem;
   }
   const given = Object.keys(record);
@@ -118,9 +126,47 @@ export function match(template: Template, value: unknown, out: NDArray[], symbol
   return unknown === undefined ? undefined : `${template.path}.${unknown} is not an input of this function`;
 }
 
-function bind(declared: SymDim, size: number, symbols: Map<string, number>): boolean {
-  if (!isPlain(declared)) return evalDim(declared, symbols) === size;
-  const known = symbols.get(declared.key);
-  if (known === undefined) symbols.set(declared.key, size);
-  return known === undefined || known === size;
+function matchLeaf({ path, dtype, shape }: LeafTemplate, value: unknown, { out, symbols, pending }: Found): string | undefined {
+  if (value instanceof ArraySpec) {
+    if (value.dtype === dtype && shapeEq(value.shape, shape)) return undefined;
+    return `${path} is declared ${value.dtype}${shapeStr(value.shape)}, expected ${dtype}${shapeStr(shape)}`;
+  }
+  const leaf = value instanceof NDArray ? value : value === undefined || value === null ? undefined : toArray(value, path);
+  if (!leaf) return `${path} is missing`;
+  if (leaf.dtype !== dtype) return `${path} is ${leaf.dtype}, expected ${dtype}`;
+  const problem = (): string => `${path} has shape ${shapeStr(leaf.shape)}, expected ${shapeStr(shape)}`;
+  if (leaf.shape.length !== shape.length) return problem();
+  for (let i = 0; i < shape.length; i++) {
+    const declared = shape[i] as Dim;
+    const size = leaf.shape[i] as number;
+    const fit = typeof declared === 'number' ? declared === size : bind(declared, size, symbols);
+    if (fit === false) return problem();
+    if (fit === undefined) pending.push({ dim: declared as SymDim, size, problem: problem() });
+  }
+  out.push(leaf);
+  return undefined;
+}
+
+/**
+ * Whether a size agrees with a declared dimension; binds its symbol if only one is unknown and the size determines it. Undefined where it
+ * cannot be told yet.
+ */
+function bind(declared: SymDim, size: number, symbols: Map<string, number>): boolean | undefined {
+  const { key } = declared;
+  if (declared.terms.get(key) === 1 && !key.includes('*')) {
+    const known = symbols.get(key);
+    if (known === undefined) symbols.set(key, size);
+    return known === undefined || known === size;
+  }
+  const unknown = [...symbolsOf([declared])].filter((name) => !symbols.has(name));
+  const [name] = unknown;
+  if (name === undefined) return evalDim(declared, symbols) === size;
+  if (unknown.length > 1) return undefined;
+  const at = (value: number): number => evalDim(declared, new Map([...symbols, [name, value]]));
+  const [start, slope] = [at(0), at(1) - at(0)];
+  const value = (size - start) / slope;
+  if (at(2) - start !== 2 * slope) return undefined;
+  if (!Number.isInteger(value) || value < 0) return false;
+  symbols.set(name, value);
+  return true;
 }

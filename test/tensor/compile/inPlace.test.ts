@@ -138,7 +138,7 @@ describe('results in the memory of donated arguments', () => {
       const [next, ...extra] = donating.runSync(state, x);
       const [wanted, ...others] = plain.runSync(expected, x);
       expect(relativeError([...next, ...extra], [...wanted, ...others])).toBeLessThan(1e-5);
-      next.forEach((a, k) => expect(a.data === buffers[k]).toBe(inPlace.includes(k)));
+      for (const [k, a] of next.entries()) expect(a.data === buffers[k]).toBe(inPlace.includes(k));
       [state, expected] = [next, wanted];
     }
     donating.dispose();
