@@ -25,7 +25,7 @@ export function doctorText(report: DoctorReport): string {
   const mark = (works: boolean): string => (works ? 'ok ' : 'no ');
   const lines = [
     `vitro ${versions.vitro}`,
-    `${mark(report.node_ok)} Node ${versions.node} on ${machine.platform}-${machine.arch} (${machine.release})`,
+    `${mark(report.node_ok)} Node ${versions.node} on ${machine.platform}-${machine.arch}`,
     `    ${machine.cpu}, ${machine.cores} cores, ${gib(machine.memory_bytes)} memory (${gib(report.free_memory_bytes)} free)`,
   ];
   for (const backend of report.backends) {

@@ -1,11 +1,10 @@
 import { createRequire } from 'node:module';
-import { arch, cpus, platform, release, totalmem } from 'node:os';
+import { arch, cpus, platform, totalmem } from 'node:os';
 
 /** The machine of a run, for its record. */
 export interface Machine {
   readonly platform: string;
   readonly arch: string;
-  readonly release: string;
   readonly cpu: string;
   readonly cores: number;
   readonly memory_bytes: number;
@@ -14,7 +13,6 @@ export interface Machine {
 export const describeMachine = (): Machine => ({
   platform: platform(),
   arch: arch(),
-  release: release(),
   cpu: cpus()[0]?.model ?? 'unknown',
   cores: cpus().length,
   memory_bytes: totalmem(),

@@ -53,7 +53,10 @@ const shakespeare: Testbed = {
   },
   corpus: loadTinyShakespeare,
   shared: { adam_beta2: 0.95, weight_decay: 0.1 },
-  tuned: {},
+  tuned: {
+    adamw: { learning_rate: 2e-3 },
+    muon: { learning_rate: 0.02, adamw_learning_rate: 8e-3 },
+  },
   tuning: {
     seeds: [1000, 1001],
     candidates: {
