@@ -112,3 +112,27 @@ export function evalDim(d: Dim, values: ReadonlyMap<string, number>): number {
 }
 
 export const evalShape = (shape: Shape, values: ReadonlyMap<string, number>): number[] => shape.map((d) => evalDim(d, values));
+
+/**
+ * Whether a size agrees with a declared dimension; binds its symbol if only one is unknown and the size determines it. Undefined where it
+ * cannot be told yet.
+ */
+export function bindDim(declared: SymDim, size: number, symbols: Map<string, number>): boolean | undefined {
+  const { key } = declared;
+  if (declared.terms.get(key) === 1 && !key.includes('*')) {
+    const known = symbols.get(key);
+    if (known === undefined) symbols.set(key, size);
+    return known === undefined || known === size;
+  }
+  const unknown = [...symbolsOf([declared])].filter((name) => !symbols.has(name));
+  const [name] = unknown;
+  if (name === undefined) return evalDim(declared, symbols) === size;
+  if (unknown.length > 1) return undefined;
+  const at = (value: number): number => evalDim(declared, new Map([...symbols, [name, value]]));
+  const [start, slope] = [at(0), at(1) - at(0)];
+  const value = (size - start) / slope;
+  if (at(2) - start !== 2 * slope) return undefined;
+  if (!Number.isInteger(value) || value < 0) return false;
+  symbols.set(name, value);
+  return true;
+}

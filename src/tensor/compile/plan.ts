@@ -1,4 +1,5 @@
-import { Graph, type Graph as GraphType, inputTensor, isOp, type Node, type Tensor, topoSort } from '../graph.js';
+import { type Shape, symbolsOf } from '../dim.js';
+import { Graph, type Graph as GraphType, inputTensor, isOp, makeNode, type Node, type Tensor, topoSort } from '../graph.js';
 import { rewrite, substitute } from '../passes/rewrite.js';
 
 /** One session's worth of work: `graph` run on the values at `inputs`, giving those at `outputs`. */
@@ -21,14 +22,23 @@ export interface Plan {
   readonly outputs: readonly number[];
 }
 
-/** Replaces calls by their bodies. */
+/** Replaces calls by their bodies, in the bodies of scans too. */
 export function inlineCalls(outputs: readonly Tensor[]): Tensor[] {
   return rewrite(outputs, (node, inputs) => {
-    if (!isOp(node, 'call')) return undefined;
+    if (!isOp(node, 'call')) return inlineInBody(node, inputs);
     const { body } = node.attrs;
     const inner = inlineCalls(body.outputs);
     return substitute(inner, new Map(body.inputs.map((t, i) => [t, inputs[i] as Tensor])));
   });
+}
+
+/** A scan with the calls of its body replaced: a loop is one session with all that it does. */
+function inlineInBody(node: Node, inputs: readonly Tensor[]): readonly Tensor[] | undefined {
+  if (!isOp(node, 'scan')) return undefined;
+  const { body } = node.attrs;
+  const outputs = inlineCalls(body.outputs);
+  if (outputs.every((t, i) => t === body.outputs[i])) return undefined;
+  return makeNode('scan', inputs, { ...node.attrs, body: new Graph(body.inputs, outputs) }, node.trace).outs;
 }
 
 const hasCalls = (order: readonly Node[]): boolean => order.some((n) => n.op === 'call');
@@ -37,7 +47,8 @@ const hasCalls = (order: readonly Node[]): boolean => order.some((n) => n.op ===
  * Cuts a graph into steps: each `call` is one (equal bodies later share a session), and what stands between the calls is gathered into as few
  * steps as the dependencies allow. Nodes that depend on no argument are repeated in every step that needs them.
  */
-export function planSteps(graph: GraphType): Plan {
+export function planSteps(traced: GraphType): Plan {
+  const graph = new Graph(traced.inputs, rewrite(traced.outputs, inlineInBody));
   const order = topoSort(graph.outputs);
   const values: Tensor[] = [...graph.inputs];
   const numberOf = new Map<Tensor, number>(graph.inputs.map((t, i) => [t, i]));
@@ -115,7 +126,42 @@ export function planSteps(graph: GraphType): Plan {
       });
     }
   }
-  return { steps, numInputs: graph.inputs.length, values, outputs: graph.outputs.map(numberFor) };
+  return {
+    steps: steps.map((s) => withSizes(s, graph.inputs)),
+    numInputs: graph.inputs.length,
+    values,
+    outputs: graph.outputs.map(numberFor),
+  };
+}
+
+/** Symbols in the shapes of a graph, its bodies included. */
+function symbolsIn(outputs: readonly Tensor[], found = new Set<string>()): Set<string> {
+  const add = (shape: Shape): void => {
+    for (const name of symbolsOf(shape)) found.add(name);
+  };
+  for (const node of topoSort(outputs)) {
+    for (const t of node.outs) add(t.shape);
+    if (isOp(node, 'dimValue')) add([node.attrs.dim]);
+    if (isOp(node, 'scan')) symbolsIn(node.attrs.body.outputs, found);
+  }
+  return found;
+}
+
+/** A step with arguments of the program added that tell the sizes that its own inputs do not. */
+function withSizes(step: Step, programInputs: readonly Tensor[]): Step {
+  const plain = new Set(step.graph.inputs.flatMap((t) => t.shape.map(String)));
+  const inputs = [...step.graph.inputs];
+  const numbers = [...step.inputs];
+  for (const name of symbolsIn(step.graph.outputs)) {
+    if (plain.has(name)) continue;
+    const tells = programInputs.findIndex((t) => t.shape.some((d) => String(d) === name));
+    const source = tells >= 0 ? tells : programInputs.findIndex((t) => symbolsOf(t.shape).has(name));
+    const like = programInputs[source];
+    if (!like || numbers.includes(source)) continue;
+    inputs.push(inputTensor(`size.${name}`, like.shape, like.dtype));
+    numbers.push(source);
+  }
+  return inputs.length === step.inputs.length ? step : { ...step, graph: new Graph(inputs, step.graph.outputs), inputs: numbers };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { array, NDArray } from '../array.js';
-import { type Dim, evalDim, type Shape, type SymDim, shapeEq, shapeStr, sym, symbolsOf } from '../dim.js';
+import { bindDim, type Dim, type Shape, type SymDim, shapeEq, shapeStr, sym } from '../dim.js';
 import { type DType, dtypeInfo } from '../dtype.js';
 import { OpError, VitroError } from '../errors.js';
 import { inputTensor, type Tensor } from '../graph.js';
@@ -106,7 +106,7 @@ export function match(
     const problem = matchOne(templates[i] as Template, args[i], found);
     if (problem) return problem;
   }
-  for (const { dim, size, problem } of found.pending) if (!bind(dim, size, symbols)) return problem;
+  for (const { dim, size, problem } of found.pending) if (bindDim(dim, size, symbols) !== true) return problem;
   return undefined;
 }
 
@@ -139,34 +139,10 @@ function matchLeaf({ path, dtype, shape }: LeafTemplate, value: unknown, { out, 
   for (let i = 0; i < shape.length; i++) {
     const declared = shape[i] as Dim;
     const size = leaf.shape[i] as number;
-    const fit = typeof declared === 'number' ? declared === size : bind(declared, size, symbols);
+    const fit = typeof declared === 'number' ? declared === size : bindDim(declared, size, symbols);
     if (fit === false) return problem();
     if (fit === undefined) pending.push({ dim: declared as SymDim, size, problem: problem() });
   }
   out.push(leaf);
   return undefined;
-}
-
-/**
- * Whether a size agrees with a declared dimension; binds its symbol if only one is unknown and the size determines it. Undefined where it
- * cannot be told yet.
- */
-function bind(declared: SymDim, size: number, symbols: Map<string, number>): boolean | undefined {
-  const { key } = declared;
-  if (declared.terms.get(key) === 1 && !key.includes('*')) {
-    const known = symbols.get(key);
-    if (known === undefined) symbols.set(key, size);
-    return known === undefined || known === size;
-  }
-  const unknown = [...symbolsOf([declared])].filter((name) => !symbols.has(name));
-  const [name] = unknown;
-  if (name === undefined) return evalDim(declared, symbols) === size;
-  if (unknown.length > 1) return undefined;
-  const at = (value: number): number => evalDim(declared, new Map([...symbols, [name, value]]));
-  const [start, slope] = [at(0), at(1) - at(0)];
-  const value = (size - start) / slope;
-  if (at(2) - start !== 2 * slope) return undefined;
-  if (!Number.isInteger(value) || value < 0) return false;
-  symbols.set(name, value);
-  return true;
 }

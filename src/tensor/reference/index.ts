@@ -1,4 +1,4 @@
-import { evalShape, shapeStr, symbolsOf } from '../dim.js';
+import { bindDim, evalShape, shapeStr, symbolsOf } from '../dim.js';
 import { VitroError } from '../errors.js';
 import { type Graph, type Node, type Tensor, topoSort } from '../graph.js';
 import type { PrimName } from '../prims.js';
@@ -71,12 +71,14 @@ function bindSymbols(graph: Graph, inputs: readonly RefArray[], given: ReadonlyM
     const value = inputs[i] as RefArray;
     if (value.dtype !== t.dtype || value.shape.length !== t.shape.length)
       throw new VitroError(`evaluate: ${label(i)} is ${str(value)}, declared ${t.dtype}${shapeStr(t.shape)}`);
-    t.shape.forEach((dim, axis) => {
-      const [name, ...others] = symbolsOf([dim]);
-      const plain = name !== undefined && others.length === 0 && String(dim) === name;
-      if (plain && !bound.has(name)) bound.set(name, value.shape[axis] as number);
-    });
   });
+  // Twice: a size that stands for several symbols tells one of them once the others are known.
+  for (let pass = 0; pass < 2; pass++)
+    graph.inputs.forEach((t, i) => {
+      t.shape.forEach((dim, axis) => {
+        if (typeof dim !== 'number') bindDim(dim, inputs[i]?.shape[axis] as number, bound);
+      });
+    });
   graph.inputs.forEach((t, i) => {
     const value = inputs[i] as RefArray;
     if (!sameShape(evalShape(t.shape, bound), value.shape)) {

@@ -206,6 +206,11 @@ describe('bad input', () => {
       [3, 4],
     ]);
     expect(fails(() => g.runSync(vector(1, 2, 3)))).toMatch(/arg0 has shape \[3\], expected \[2\*N\]/);
+    const interpreted = compile(g.fn, { ...g.options, backend: 'reference' });
+    expect(interpreted.runSync(vector(1, 2, 3, 4)).toNested()).toEqual([
+      [1, 2],
+      [3, 4],
+    ]);
   });
 
   it('sizes that contradict each other, wherever they stand', () => {

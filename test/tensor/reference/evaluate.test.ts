@@ -24,7 +24,8 @@ describe('symbolic dimensions', () => {
     expect(() => evaluate(new Graph([x, y], [rows]), [f32([1, 1], [0]), f32([3], [0, 0, 0])])).toThrow(/input 1 \(y\).*2\*B.*B = 1/);
     const z = inputTensor('z', [s, b], 'f32');
     expect(() => evaluate(new Graph([x, z], [rows]), [f32([1, 2], [0, 0]), f32([1, 2], [0, 0])])).toThrow(/input 1 \(z\)/);
-    expect(() => evaluate(new Graph([y], [y]), [f32([4], [0, 0, 0, 0])])).toThrow(/value for "B"/);
+    expect(() => evaluate(new Graph([y], [y]), [f32([3], [0, 0, 0])])).toThrow(/2\*B needs a value for "B"/);
+    expect(numbers(evaluate(new Graph([y], [y]), [f32([4], [1, 2, 3, 4])])[0])).toEqual([1, 2, 3, 4]);
     expect(numbers(evaluate(new Graph([y], [y]), [f32([4], [1, 2, 3, 4])], new Map([['B', 2]]))[0])).toEqual([1, 2, 3, 4]);
   });
 });
