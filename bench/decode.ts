@@ -4,6 +4,8 @@ import { median, round, time } from './measure.js';
 
 const capacity = 2304;
 const context = 512;
+/** consecutive tokens of one format, as in generation, before the next format's turn */
+const stepsPerRound = 6;
 
 export interface DecodeBench {
   readonly memory_bandwidth_gb_s: number;
@@ -44,10 +46,11 @@ class Decoder {
     this.weightBytes = model.weightBytes;
     const kv = () => spec('f32', [1, shape.kvHeads, capacity, shape.headDim]);
     const caches = Array.from({ length: shape.layers }, () => ({ k: kv(), v: kv() }));
-    this.#step = compile(
-      ((state: never, ids: never, positions: never, length: never) => model.step(ids, positions, length, state)) as never,
-      { name: `decode ${format}`, donate: [0], args: [caches, spec('i32', [1, 'S']), spec('i32', ['S']), spec('i32', [1])] },
-    ) as unknown as Step;
+    this.#step = compile(((state: never, ids: never, length: never) => model.step(ids, length, state)) as never, {
+      name: `decode ${format}`,
+      donate: [0],
+      args: [caches, spec('i32', [1, 'S']), spec('i32', [1])],
+    }) as unknown as Step;
     this.#caches = caches.map(() => ({ k: this.#empty(), v: this.#empty() }));
   }
 
@@ -63,10 +66,9 @@ class Decoder {
       Int32Array.from({ length: count }, (_, i) => (i * 7919) % this.#shape.vocab),
       { shape: [1, count] },
     );
-    const positions = array(Int32Array.from({ length: count }, (_, i) => length + i));
     const filled = array(Int32Array.of(length));
     return time(() => {
-      const [caches] = this.#step.runSync(...([this.#caches, ids, positions, filled] as never[])) as unknown as [Caches, NDArray];
+      const [caches] = this.#step.runSync(...([this.#caches, ids, filled] as never[])) as unknown as [Caches, NDArray];
       this.#caches = caches;
     });
   }
@@ -81,7 +83,7 @@ class Decoder {
   }
 }
 
-/** One-token steps at context 512 in every weight format, in turn with a bandwidth probe; prefill of 512 tokens. */
+/** One-token steps at context 512 and a prefill of 512 tokens in every weight format by turns, with a bandwidth probe in between. */
 export function benchDecode({ repeats = 30, shape = shape135m as DecodeShape } = {}): DecodeBench {
   const probe = bandwidthProbe();
   const formats: readonly WeightFormat[] = ['f32', 'q8', 'q4'];
@@ -89,17 +91,18 @@ export function benchDecode({ repeats = 30, shape = shape135m as DecodeShape } =
   const tokens = formats.map(() => [] as number[]);
   const prefills = formats.map(() => [] as number[]);
   const bandwidths: number[] = [];
-  for (let r = -2; r < repeats; r++) {
-    const bandwidth = probe();
-    const ms = decoders.map((d) => {
+  const rounds = Math.ceil(repeats / stepsPerRound);
+  for (let r = -1; r < rounds; r++) {
+    for (const [i, d] of decoders.entries()) {
+      const bandwidth = probe();
       d.run(context - 1, 1);
-      return d.run(context, 1);
-    });
-    const prefill = r % 5 === 0 ? decoders.map((d) => d.run(0, context)) : [];
-    if (r < 0) continue;
-    bandwidths.push(bandwidth);
-    for (const [i, m] of ms.entries()) tokens[i]?.push(m);
-    for (const [i, m] of prefill.entries()) prefills[i]?.push(m);
+      const ms = Array.from({ length: stepsPerRound }, (_, k) => d.run(context + k, 1));
+      const prefill = d.run(0, context);
+      if (r < 0) continue;
+      bandwidths.push(bandwidth);
+      tokens[i]?.push(...ms);
+      prefills[i]?.push(prefill);
+    }
   }
   const bandwidth = median(bandwidths);
   const base = median(tokens[0] ?? []);

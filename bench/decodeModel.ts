@@ -1,6 +1,5 @@
 import {
   add,
-  applyRotary,
   array,
   at,
   cachedAttention,
@@ -11,13 +10,11 @@ import {
   type NDArray,
   quantizeBlocks,
   quantMatmul,
-  reshape,
   rmsNorm,
   ropeTables,
   silu,
   split,
   type Tensor,
-  transpose,
 } from 'vitro/tensor';
 
 /** The shape of SmolLM2-135M. */
@@ -37,10 +34,9 @@ function noise(shape: readonly number[], scale: number, seed: number): NDArray {
 }
 
 export interface DecodeModel {
-  /** ids [1, S], position i32 [S], length i32 [1], caches -> logits [1, V] of the last token and the caches */
+  /** ids [1, S], length i32 [1] (tokens in the caches), caches -> the caches, and logits [1, V] after the last token */
   readonly step: (
     ids: Tensor,
-    positions: Tensor,
     length: Tensor,
     caches: readonly { k: Tensor; v: Tensor }[],
   ) => readonly [readonly { k: Tensor; v: Tensor }[], Tensor];
@@ -53,12 +49,12 @@ export function decodeModel(shape: DecodeShape, format: WeightFormat, capacity: 
   const { layers, width, heads, kvHeads, headDim, ffn, vocab } = shape;
   let weightBytes = 0;
   let seed = 1;
-  /** x @ W with W [inputs, outputs], in the chosen format */
+  /** x @ W^T with W [outputs, inputs], as checkpoints store it, in the chosen format */
   const linear = (inputs: number, outputs: number): ((x: Tensor) => Tensor) => {
     if (format === 'f32') {
-      const weight = constant(noise([inputs, outputs], 0.05, seed++));
+      const weight = constant(noise([outputs, inputs], 0.05, seed++));
       weightBytes += inputs * outputs * 4;
-      return (x) => matmul(x, weight);
+      return (x) => matmul(x, weight, { transB: true });
     }
     const q = quantizeBlocks(noise([outputs, inputs], 0.05, seed++), { bits: format === 'q4' ? 4 : 8, blockSize: 32 });
     weightBytes += q.packed.data.byteLength + q.scales.data.byteLength;
@@ -78,24 +74,14 @@ export function decodeModel(shape: DecodeShape, format: WeightFormat, capacity: 
 
   return {
     weightBytes,
-    step: (ids, positions, length, caches) => {
-      const steps = ids.shape[1] as Tensor['shape'][number];
-      const cos = embedding(positions, rope.cos);
-      const sin = embedding(positions, rope.sin);
-      const turn = (x: Tensor, n: number): Tensor => {
-        const byHead = transpose(reshape(x, [1, steps, n, headDim]), [0, 2, 1, 3]);
-        return reshape(transpose(applyRotary(byHead, cos, sin), [0, 2, 1, 3]), [1, steps, n * headDim]);
-      };
+    step: (ids, length, caches) => {
       let x = embedding(ids, table);
       const next: { k: Tensor; v: Tensor }[] = [];
       blocks.forEach((block, i) => {
         const cache = caches[i] as { k: Tensor; v: Tensor };
         const sizes = [heads * headDim, kvHeads * headDim, kvHeads * headDim];
         const [q, k, v] = split(block.qkv(rmsNorm(x, gain)), sizes, -1) as [Tensor, Tensor, Tensor];
-        const a = cachedAttention(
-          { q: turn(q, heads), k: turn(k, kvHeads), v, pastK: cache.k, pastV: cache.v, length },
-          { heads, kvHeads, scale: headDim ** -0.5 },
-        );
+        const a = cachedAttention({ q, k, v, pastK: cache.k, pastV: cache.v, length, rope }, { heads, kvHeads, scale: headDim ** -0.5 });
         next.push({ k: a.pastK, v: a.pastV });
         x = add(x, block.out(a.out));
         const [gate, up] = split(block.gateUp(rmsNorm(x, gain)), 2, -1) as [Tensor, Tensor];

@@ -160,7 +160,8 @@ export interface PrimAttrs {
   attentionGrad: AttentionAttrs;
   /**
    * One-token-or-more attention over a preallocated cache: (q [B, S, H*d], k [B, S, Hkv*d], v alike, pastK [B, Hkv, C, d], pastV alike,
-   * length i32 [B]: tokens already in the cache) -> (out [B, S, H*d], pastK and pastV with the S new rows written at `length`).
+   * length i32 [B]: tokens already in the cache, cos? and sin? [P, d/2]) -> (out [B, S, H*d], pastK and pastV with the S new rows written at
+   * `length`). With cos and sin, queries and new keys are first rotated (pairs i, i+d/2) by the rows of their positions length..length+S-1.
    */
   cachedAttention: { readonly heads: number; readonly kvHeads: number; readonly scale: number };
   /** (logits [M, V], targets integer [M]) -> -log softmax(logits)[target] [M]; a target < 0 gives 0 */

@@ -105,6 +105,13 @@ export class Compiled<Args extends readonly unknown[], R> {
     const symbols = new Map<string, number>();
     const inputs = this.#match(entry, args, symbols);
     const outputs = entry.outShapes.map((s, i) => allocate((entry.graph.outputs[i] as Tensor).dtype, evalShape(s, symbols)));
+    // As in a real run, but on copies: what is updated in place is read and written in one array.
+    for (const k of entry.executable.inPlace) {
+      const { input, output } = entry.pairs[k] as Pair;
+      const copy = (inputs[input] as NDArray).clone();
+      inputs[input] = copy;
+      outputs[output] = copy;
+    }
     return profileExecutable(entry.executable, inputs, outputs, symbols, options);
   }
 

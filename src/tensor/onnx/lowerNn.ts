@@ -1,5 +1,6 @@
 import { type Dim, dimEq, type Shape } from '../dim.js';
-import type { Node, Tensor } from '../graph.js';
+import { getOrMake } from '../getOrMake.js';
+import { isOp, type Node, type Tensor } from '../graph.js';
 import { type Builder, MICROSOFT, operand, type Value } from './builder.js';
 import { float } from './encoder.js';
 import { expandedBefore, type LoweringRules } from './rule.js';
@@ -29,18 +30,46 @@ function rotary(c: Builder, node: Node<'rotary'>): Value {
  */
 function cachedAttention(c: Builder, node: Node<'cachedAttention'>): readonly Value[] {
   const { heads, kvHeads, scale } = node.attrs;
-  const [q, k, v, pastK, pastV, length] = c.values(node.inputs) as [Value, Value, Value, Value, Value, Value];
-  const steps = c.cast(c.dims([operand(node, 0).shape[1] as Dim]), 'i32');
-  const total = c.op('Add', [length, steps]);
-  const last = c.op('Sub', [total, c.scalar(1, 'i32')]);
-  const longest = c.op('ReduceMax', [total, c.ints([0])], { keepdims: 1 });
+  const [pastK, pastV] = c.values(node.inputs.slice(3, 5)) as [Value, Value];
+  const joint = jointProjection(node);
+  const projections = joint ? [c.value(joint), '', ''] : c.values(node.inputs.slice(0, 3));
+  const { last, longest } = cacheLengths(c, operand(node, 5), operand(node, 0).shape[1] as Dim);
+  const tables = c.values(node.inputs.slice(6));
   return c.multi(
     'GroupQueryAttention',
-    [q, k, v, pastK, pastV, last, longest],
+    [...projections, pastK, pastV, last, longest, ...tables],
     3,
-    { num_heads: heads, kv_num_heads: kvHeads, scale: float(scale), do_rotary: 0 },
+    { num_heads: heads, kv_num_heads: kvHeads, scale: float(scale), do_rotary: tables.length ? 1 : 0 },
     MICROSOFT,
   );
+}
+
+/** The value of which q, k and v are the neighbouring column ranges, in this order: the kernel then takes it whole. */
+function jointProjection(node: Node<'cachedAttention'>): Tensor | undefined {
+  const slices = node.inputs.slice(0, 3).map((t) => (isOp(t.node, 'slice') ? t.node : undefined));
+  const source = slices[0]?.inputs[0];
+  let at: Dim = 0;
+  for (const s of slices) {
+    if (!source || s?.inputs[0] !== source || s.attrs.steps.some((step) => step !== 1)) return undefined;
+    const whole = [0, 1].every((axis) => s.attrs.starts[axis] === 0 && dimEq(s.attrs.limits[axis] as Dim, source.shape[axis] as Dim));
+    if (!whole || s.attrs.starts[2] !== at) return undefined;
+    at = s.attrs.limits[2] as Dim;
+  }
+  return source && dimEq(at, source.shape[2] as Dim) ? source : undefined;
+}
+
+/** Positions of the last token of each row, and the greatest length, of all layers' caches that are filled alike. */
+const lengthsOf = new WeakMap<Builder, Map<string, { last: Value; longest: Value }>>();
+
+function cacheLengths(c: Builder, length: Tensor, steps: Dim): { last: Value; longest: Value } {
+  const known = getOrMake(lengthsOf, c, () => new Map<string, { last: Value; longest: Value }>());
+  return getOrMake(known, `${length.node.id}.${length.index}+${steps}`, () => {
+    const total = c.op('Add', [c.value(length), c.cast(c.dims([steps]), 'i32')]);
+    return {
+      last: c.op('Sub', [total, c.scalar(1, 'i32')]),
+      longest: c.op('ReduceMax', [total, c.ints([0])], { keepdims: 1 }),
+    };
+  });
 }
 
 export const nnRules: LoweringRules<

@@ -85,22 +85,24 @@ export interface CachedAttention {
 
 /**
  * Causal attention of S new tokens over a preallocated cache: q [B, S, H*d], k and v [B, S, Hkv*d], pastK and pastV [B, Hkv, C, d],
- * length i32 [B] (tokens already in the cache). The caller keeps length + S within C.
+ * length i32 [B] (tokens already in the cache). With `rope` (tables [P, d/2], P at least C), queries and new keys are rotated by their
+ * positions first. The caller keeps length + S within C.
  */
 export function cachedAttention(
-  inputs: Readonly<Record<'q' | 'k' | 'v' | 'pastK' | 'pastV' | 'length', Operand>>,
+  inputs: Readonly<Record<'q' | 'k' | 'v' | 'pastK' | 'pastV' | 'length', Operand>> & { readonly rope?: RopeTables },
   { heads, kvHeads = heads, scale }: { readonly heads: number; readonly kvHeads?: number; readonly scale?: number },
 ): CachedAttention {
-  const [q, k, v, pastK, pastV] = [inputs.q, inputs.k, inputs.v, inputs.pastK, inputs.pastV].map((x) => asFloat('cachedAttention', x)) as [
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-    Tensor,
-  ];
+  const op = 'cachedAttention';
+  const pastK = asFloat(op, inputs.pastK);
   const d = pastK.rank === 4 ? dimOf(pastK, 3) : undefined;
-  if (typeof d !== 'number') throw new OpError('cachedAttention', `pastK must be [B, Hkv, C, d] of fixed d, got ${shapeStr(pastK.shape)}`);
-  const attrs = { heads, kvHeads, scale: scale ?? 1 / Math.sqrt(d) };
-  const node = makeNode('cachedAttention', [q, k, v, pastK, pastV, asTensor(inputs.length, 'i32')], attrs);
+  if (typeof d !== 'number') throw new OpError(op, `pastK must be [B, Hkv, C, d] of fixed d, got ${shapeStr(pastK.shape)}`);
+  const operands = [
+    ...[inputs.q, inputs.k, inputs.v].map((x) => asFloat(op, x)),
+    pastK,
+    asFloat(op, inputs.pastV),
+    asTensor(inputs.length, 'i32'),
+    ...(inputs.rope ? [inputs.rope.cos, inputs.rope.sin] : []),
+  ];
+  const node = makeNode(op, operands, { heads, kvHeads, scale: scale ?? 1 / Math.sqrt(d) });
   return { out: node.out(0), pastK: node.out(1), pastV: node.out(2) };
 }

@@ -187,19 +187,22 @@ const place2 = (t: Tensor, block: Block, keys: Dim, rows: number): Tensor =>
 
 /** Writes the new rows into the cache and attends to everything up to each query's own position. */
 export function expandCachedAttention(node: Node<'cachedAttention'>, inputs: readonly Tensor[]): readonly Tensor[] {
-  const [q, k, v, pastK, pastV, length] = inputs as readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor];
+  const [q, k, v, pastK, pastV, length, cos, sin] = inputs as readonly [Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor?, Tensor?];
   const { heads, kvHeads, scale } = node.attrs;
   const [batch, steps] = q.shape as readonly [Dim, Dim];
   const capacity = pastK.shape[2] as Dim;
   const byHead = (t: Tensor, n: number): Tensor => ir.transpose(ir.reshape(t, [batch, steps, n, (t.shape[2] as number) / n]), [0, 2, 1, 3]);
   const start = ir.reshape(ir.cast(length, 'i32'), [batch, 1, 1, 1]);
   const position = ir.add(start, ir.iota([1, 1, steps, 1], 2));
+  const rows = ir.reshape(position, [batch, 1, steps]);
+  const turn = (x: Tensor): Tensor =>
+    cos && sin ? apply('rotary', [x, ir.gather(cos, rows), ir.gather(sin, rows)], { interleaved: false }) : x;
   const write = (past: Tensor, rows: Tensor): Tensor => ir.scatterAlong(past, ir.broadcastTo(position, rows.shape), rows, 2, 'set');
-  const keys = write(pastK, byHead(k, kvHeads));
+  const keys = write(pastK, turn(byHead(k, kvHeads)));
   const values = write(pastV, byHead(v, kvHeads));
   const visible = ir.le(ir.iota([1, 1, 1, capacity], 3), position);
   const bias = ir.where(visible, ir.scalar(0), ir.scalar(masked));
-  const out = apply('attention', [byHead(q, heads), keys, values, bias], { scale, causal: false, window: 0, softcap: 0 });
+  const out = apply('attention', [turn(byHead(q, heads)), keys, values, bias], { scale, causal: false, window: 0, softcap: 0 });
   const width = (heads * (v.shape[2] as number)) / kvHeads;
   const merged = ir.reshape(ir.transpose(out, [0, 2, 1, 3]), [batch, steps, width]);
   return [merged, keys, values];

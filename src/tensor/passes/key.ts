@@ -12,13 +12,10 @@ function identity(object: object): number {
 
 /** Constants up to this many elements are compared by content, larger ones by identity. */
 const contentLimit = 4096;
-const contents = new WeakMap<NDArray, string>();
 
-function arrayKey(a: NDArray): string {
-  return getOrMake(contents, a, () => {
-    const { data, dtype } = a;
-    return `${dtype}[${a.shape}]${data.length <= contentLimit ? bytesText(data) : `@${identity(data)}`}`;
-  });
+/** Not cached: the array may have been changed since it was last compiled in. */
+function arrayKey({ dtype, shape, data }: NDArray): string {
+  return `${dtype}[${shape}]${data.length <= contentLimit ? bytesText(data) : `@${identity(data)}`}`;
 }
 
 const bytesText = (data: ArrayBufferView): string => {

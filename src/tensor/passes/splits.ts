@@ -64,7 +64,9 @@ function sinkSlice(node: Node<'slice'>, x: Tensor, users: Users): Tensor | undef
   if (isOp(source, 'matmul') && range.axis === x.shape.length - 1) {
     const [a, b] = source.inputs as readonly [Tensor, Tensor];
     // Worth it where the product has more rows than its right operand: cutting that operand is cheaper than cutting the result.
-    if (b.shape.length !== 2 || !manyRows(x.shape, a.shape.at(source.attrs.transA ? -2 : -1) as Dim)) return undefined;
+    // A constant weight is better left whole than cut at every run.
+    if (b.shape.length !== 2 || b.node.op === 'constant' || !manyRows(x.shape, a.shape.at(source.attrs.transA ? -2 : -1) as Dim))
+      return undefined;
     const columns = ir.sliceAxis(b, source.attrs.transB ? 0 : 1, range.start, range.limit);
     return makeNode('matmul', [a, columns], source.attrs, source.trace).out();
   }

@@ -151,6 +151,28 @@ function writeRows(cache: RefArray, rows: RefArray, lengths: RefArray): RefArray
   return refArray(cache.dtype, cache.shape, out);
 }
 
+/** x [B, H, S, d]: row s of batch b turned by the angles of position length[b] + s. */
+function rotateRows(x: RefArray, cos: RefArray, sin: RefArray, lengths: RefArray): RefArray {
+  const [batch, heads, steps, d] = x.shape as [number, number, number, number];
+  const half = d / 2;
+  const out = new Float64Array(x.data.length);
+  for (let b = 0; b < batch; b++)
+    for (let h = 0; h < heads; h++)
+      for (let s = 0; s < steps; s++) {
+        const position = (lengths.data[b] as number) + s;
+        if (position >= (cos.shape[0] as number))
+          throw new OpError('cachedAttention', `position ${position} lies outside the rotary tables of ${cos.shape[0]} rows`);
+        const row = ((b * heads + h) * steps + s) * d;
+        for (let i = 0; i < half; i++) {
+          const [c, n] = [cos.data[position * half + i] as number, sin.data[position * half + i] as number];
+          const [p, q] = [x.data[row + i] as number, x.data[row + half + i] as number];
+          out[row + i] = p * c - q * n;
+          out[row + half + i] = q * c + p * n;
+        }
+      }
+  return refArray(x.dtype, x.shape, out);
+}
+
 export const attentionRules: ReferenceRules<'attention' | 'attentionGrad' | 'cachedAttention'> = {
   attention: (_ctx, node, inputs) => {
     const [q, k, v, bias] = inputs as readonly [RefArray, RefArray, RefArray, RefArray?];
@@ -164,18 +186,28 @@ export const attentionRules: ReferenceRules<'attention' | 'attentionGrad' | 'cac
 
   // the new token s of row b stands at position length[b] + s and sees every position up to its own
   cachedAttention: (_ctx, node, inputs) => {
-    const [q, k, v, pastK, pastV, lengths] = inputs as readonly [RefArray, RefArray, RefArray, RefArray, RefArray, RefArray];
+    const [q, k, v, pastK, pastV, lengths, cos, sin] = inputs as readonly [
+      RefArray,
+      RefArray,
+      RefArray,
+      RefArray,
+      RefArray,
+      RefArray,
+      RefArray?,
+      RefArray?,
+    ];
+    const turn = (x: RefArray): RefArray => (cos && sin ? rotateRows(x, cos, sin, lengths) : x);
     const { heads, kvHeads, scale } = node.attrs;
     const [batch, steps, width] = q.shape as [number, number, number];
     const capacity = pastK.shape[2] as number;
-    const keys = writeRows(pastK, splitHeads(k, kvHeads), lengths);
+    const keys = writeRows(pastK, turn(splitHeads(k, kvHeads)), lengths);
     const values = writeRows(pastV, splitHeads(v, kvHeads), lengths);
     const mask = refZeros('f32', [batch, 1, steps, capacity]);
     for (let b = 0; b < batch; b++)
       for (let s = 0; s < steps; s++)
         for (let j = 0; j < capacity; j++)
           if (j > (lengths.data[b] as number) + s) mask.data[(b * steps + s) * capacity + j] = Number.NEGATIVE_INFINITY;
-    const out = attentionRef(splitHeads(q, heads), keys, values, mask, { scale, causal: false, window: 0, softcap: 0 });
+    const out = attentionRef(turn(splitHeads(q, heads)), keys, values, mask, { scale, causal: false, window: 0, softcap: 0 });
     return [refArray('f32', [batch, steps, width], transposeRef(out, [0, 2, 1, 3]).data), keys, values];
   },
 };

@@ -64,7 +64,8 @@ export const attentionRules: ShapeRules<'attention' | 'attentionGrad' | 'cachedA
   },
   cachedAttention: (inputs, { heads, kvHeads, scale }) => {
     const op = 'cachedAttention';
-    const [q, k, v, pastK, pastV, length] = operands(op, inputs, 6);
+    if (inputs.length !== 6 && inputs.length !== 8) throw new OpError(op, `needs 6 operands, or 8 with cos and sin, got ${inputs.length}`);
+    const [q, k, v, pastK, pastV, length] = operands(op, inputs.slice(0, 6), 6);
     expectInteger(op, 'heads', heads, 1);
     expectInteger(op, 'kvHeads', kvHeads, 1);
     expectHeads(op, heads, kvHeads);
@@ -80,6 +81,14 @@ export const attentionRules: ShapeRules<'attention' | 'attentionGrad' | 'cachedA
     expectShape(op, 'v', v.shape, k.shape, "k's shape");
     expectDType(op, 'length', length.dtype, ['i32']);
     expectShape(op, 'length', length.shape, [batch], '[B]');
+    const [cos, sin] = inputs.slice(6);
+    if (cos && sin) {
+      expectFloat(op, cos, sin);
+      if (typeof d !== 'number' || d % 2 !== 0) throw new OpError(op, `a rotation needs an even head size, got ${d}`);
+      expectRank(op, 'cos', cos, 2, '[P, d/2]');
+      expectShape(op, 'cos', cos.shape, [dimAt(cos, 0), d / 2], '[P, d/2]');
+      expectShape(op, 'sin', sin.shape, cos.shape, "cos's shape");
+    }
     if (typeof steps === 'number' && typeof capacity === 'number' && steps > capacity)
       throw new OpError(op, `${steps} new tokens exceed the cache of ${capacity}`);
     return [like(q), like(pastK), like(pastV)];
