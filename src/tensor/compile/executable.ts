@@ -1,15 +1,18 @@
 import { availableThreads } from '#platform';
-import { allocate, NDArray } from '../array.js';
+import { NDArray } from '../array.js';
 import type { KernelEvent } from '../backends/types.js';
 import type { Shape } from '../dim.js';
 import { evalShape } from '../dim.js';
 import { type DType, dtypeInfo } from '../dtype.js';
+import { DisposedError } from '../errors.js';
 import { getOrMake } from '../getOrMake.js';
 import type { Graph } from '../graph.js';
 import { graphKey } from '../passes/key.js';
+import { costOf } from './cost.js';
 import { InPlaceAnalysis } from './inPlace.js';
 import { type Plan, planSteps } from './plan.js';
-import { type ExecutionOptions, open, openSync, prepareGraph, type UnitHandle } from './sessions.js';
+import { BufferPool } from './pool.js';
+import { type ExecutionOptions, open, openSync, prepareGraph, runsSync, type SessionHandle } from './sessions.js';
 
 /** A donated argument leaf and the result leaf that takes over its memory. */
 export interface Pair {
@@ -25,11 +28,28 @@ interface PreparedStep {
   readonly outputs: readonly number[];
 }
 
+/** Operations plus bytes up to which a run counts as trivial; some ten microseconds. */
+const trivialWork = 50_000;
+/** What an operation costs beside its arithmetic, in the same unit. */
+const dispatchWork = 2000;
+
+/** Operations plus bytes of a graph with fixed shapes. */
+function workOf(graph: Graph): number {
+  return topoSort(graph.outputs).reduce((sum, node) => {
+    const { flops, bytes } = costOf(node);
+    return sum + flops + bytes + (node.op === 'input' ? 0 : dispatchWork);
+  }, 0);
+}
+
 /** The arrays of one run: `get` by value number, `finish` after a step gives idle buffers back. */
 interface StepMemory {
   readonly get: (value: number) => NDArray;
   readonly finish: (step: number) => void;
 }
+
+const unreachable = new FinalizationRegistry<readonly SessionHandle[]>((handles) => {
+  for (const h of handles) h.release();
+});
 
 /** A traced and optimised program: steps over numbered values, with its memory plan. */
 export class Executable {
@@ -41,17 +61,20 @@ export class Executable {
   readonly #lastUse: readonly number[];
   readonly #returned: ReadonlySet<number>;
   /** sessions of blocking runs, in which concurrent steps take turns on all threads */
-  #handles: UnitHandle[] | undefined;
+  #handles: readonly SessionHandle[] | undefined;
   /** sessions of asynchronous runs, in which concurrent steps share the threads */
-  #shared: UnitHandle[] | undefined;
-  /** idle buffers for intermediate values, by size in bytes */
-  readonly #pool = new Map<number, ArrayBuffer[]>();
+  #shared: readonly SessionHandle[] | undefined;
+  /** all open sessions, apart from this object so that its finalizer can release them */
+  readonly #open: SessionHandle[] = [];
+  readonly #pool = new BufferPool();
+  #disposed = false;
 
   constructor(
     graph: Graph,
     pairs: readonly Pair[],
     readonly options: ExecutionOptions,
   ) {
+    this.#sync = runsSync(options);
     this.plan = planSteps(graph);
     this.steps = this.plan.steps.map((s) => ({ ...s, graph: prepareGraph(s.graph, options) }));
     const lastUse = this.plan.values.map(() => -1);
@@ -61,6 +84,7 @@ export class Executable {
     this.#lastUse = lastUse;
     this.#returned = new Set(this.plan.outputs);
     this.inPlace = this.#provenInPlace(pairs);
+    unreachable.register(this, this.#open, this.#open);
   }
 
   #provenInPlace(pairs: readonly Pair[]): Set<number> {
@@ -88,9 +112,9 @@ export class Executable {
   }
 
   /** The sessions of blocking runs, opened at the first call. */
-  openSync(): readonly UnitHandle[] {
+  openSync(): readonly SessionHandle[] {
     if (this.#handles) return this.#handles;
-    const opened: UnitHandle[] = [];
+    const opened: SessionHandle[] = [];
     try {
       for (const s of this.steps) opened.push(openSync(s.graph, this.options));
     } catch (error) {
@@ -98,21 +122,26 @@ export class Executable {
       throw error;
     }
     this.#handles = opened;
+    this.#open.push(...opened);
     return opened;
   }
 
   /** The sessions of asynchronous runs, opened at the first call. */
-  async open(): Promise<readonly UnitHandle[]> {
+  async open(): Promise<readonly SessionHandle[]> {
     if (this.#shared) return this.#shared;
-    const opened: UnitHandle[] = [];
+    const opened: SessionHandle[] = [];
     try {
       for (const s of this.steps) opened.push(await open(s.graph, this.#optionsOf(s)));
     } catch (error) {
       for (const h of opened) h.release();
       throw error;
     }
-    if (this.#shared) for (const h of opened) h.release();
-    else this.#shared = opened;
+    if (this.#shared || this.#disposed) for (const h of opened) h.release();
+    else {
+      this.#shared = opened;
+      this.#open.push(...opened);
+    }
+    if (!this.#shared) throw new DisposedError('a compiled function was disposed while its sessions were built');
     return this.#shared;
   }
 
@@ -129,7 +158,7 @@ export class Executable {
   }
 
   /** Runs the steps in order, those of a group together. */
-  async #runSteps(sessions: readonly UnitHandle[], memory: StepMemory): Promise<void> {
+  async #runSteps(sessions: readonly SessionHandle[], memory: StepMemory): Promise<void> {
     for (let i = 0; i < this.steps.length; ) {
       const { group } = this.steps[i] as PreparedStep;
       let end = i + 1;
@@ -138,7 +167,7 @@ export class Executable {
       await Promise.all(
         members.map((k) => {
           const step = this.steps[k] as PreparedStep;
-          return sessions[k]?.unit.session.run(step.inputs.map(memory.get), step.outputs.map(memory.get));
+          return sessions[k]?.session.run(step.inputs.map(memory.get), step.outputs.map(memory.get));
         }),
       );
       for (const k of members) memory.finish(k);
@@ -150,19 +179,26 @@ export class Executable {
   runSync(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): void {
     const handles = this.openSync();
     if (this.#isDirect) {
-      handles[0]?.unit.session.runSync(inputs, outputs);
+      handles[0]?.session.runSync(inputs, outputs);
       return;
     }
     const memory = this.#memory(inputs, outputs, symbols);
     this.steps.forEach((step, i) => {
-      handles[i]?.unit.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
+      handles[i]?.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
       memory.finish(i);
     });
   }
 
+  /** Whether the work takes a few microseconds: handing it to another thread would cost more than it blocks. */
+  #isTrivial(symbols: ReadonlyMap<string, number>): boolean {
+    if (!this.#sync || symbols.size > 0) return false;
+    this.#trivial ??= this.steps.length === 1 && workOf((this.steps[0] as PreparedStep).graph) < trivialWork;
+    return this.#trivial;
+  }
+
   async run(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): Promise<void> {
     const sessions = await this.open();
-    if (this.#isDirect) await sessions[0]?.unit.session.run(inputs, outputs);
+    if (this.#isDirect) await sessions[0]?.session.run(inputs, outputs);
     else await this.#runSteps(sessions, this.#memory(inputs, outputs, symbols));
   }
 
@@ -173,7 +209,7 @@ export class Executable {
     symbols: ReadonlyMap<string, number>,
     repeats: number,
   ): { wall: number; recorded: { graph: Graph; events: KernelEvent[] }[] } {
-    const sessions = new Map<string, { handle: UnitHandle; graph: Graph }>();
+    const sessions = new Map<string, { handle: SessionHandle; graph: Graph }>();
     const ofStep = this.steps.map((s) => {
       const key = graphKey(s.graph.inputs, s.graph.outputs);
       return getOrMake(sessions, key, () => ({ handle: openSync(s.graph, this.options, true), graph: s.graph }));
@@ -182,12 +218,12 @@ export class Executable {
     for (let r = 0; r < repeats; r++) {
       const memory = this.#memory(inputs, outputs, symbols);
       this.steps.forEach((step, i) => {
-        ofStep[i]?.handle.unit.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
+        ofStep[i]?.handle.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
         memory.finish(i);
       });
     }
     const wall = (performance.now() - start) / repeats;
-    const recorded = [...sessions.values()].map(({ handle, graph }) => ({ graph, events: handle.unit.session.endProfiling() }));
+    const recorded = [...sessions.values()].map(({ handle, graph }) => ({ graph, events: handle.session.endProfiling() }));
     for (const { handle } of sessions.values()) handle.release();
     return { wall, recorded };
   }
@@ -223,7 +259,7 @@ export class Executable {
         const concrete = evalShape(shape, symbols);
         const size = concrete.reduce((a, b) => a * b, 1);
         const bytes = size * dtypeInfo[dtype].bytes;
-        const buffer = this.#pool.get(bytes)?.pop() ?? (allocate('u8', [bytes]).data.buffer as ArrayBuffer);
+        const buffer = this.#pool.take(bytes);
         array = new NDArray(dtype, concrete, dtypeInfo[dtype].create(buffer, 0, size));
         values[v] = array;
         temporary.set(v, buffer);
@@ -235,9 +271,7 @@ export class Executable {
         if (this.#returned.has(v) || (this.#lastUse[v] as number) > step) continue;
         temporary.delete(v);
         values[v] = undefined;
-        const idle = this.#pool.get(buffer.byteLength);
-        if (idle) idle.push(buffer);
-        else this.#pool.set(buffer.byteLength, [buffer]);
+        this.#pool.give(buffer);
       }
       if (step === this.steps.length - 1) for (const [from, to] of copies) (to.data as Float32Array).set(from.data as Float32Array);
     };
@@ -245,7 +279,9 @@ export class Executable {
   }
 
   dispose(): void {
-    for (const h of [...(this.#handles ?? []), ...(this.#shared ?? [])]) h.release();
+    this.#disposed = true;
+    unreachable.unregister(this.#open);
+    for (const h of this.#open.splice(0)) h.release();
     this.#handles = undefined;
     this.#shared = undefined;
     this.#pool.clear();

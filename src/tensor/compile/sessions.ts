@@ -3,7 +3,7 @@ import { loadBackend } from '../backends/load.js';
 import type { Backend, BackendName, Device, KernelEvent, Session, SessionOptions } from '../backends/types.js';
 import { BackendError } from '../errors.js';
 import { getOrMake } from '../getOrMake.js';
-import { Graph } from '../graph.js';
+import { Graph, isOp, type Tensor, topoSort } from '../graph.js';
 import { isNative, type LoweredModel, lower } from '../onnx/index.js';
 import { graphKey } from '../passes/key.js';
 import { optimize } from '../passes/optimize.js';
@@ -30,18 +30,25 @@ export interface ExecutionOptions {
   readonly config?: Readonly<Record<string, string>>;
 }
 
-/** A session and the graph that it executes (after the target's optimisation; for cost accounts and printing). */
-export interface Unit {
-  readonly graph: Graph;
-  readonly session: Session;
-}
-
 export const targetOf = (backend: Backend, device: Device): Target =>
   backend.name === 'reference' ? 'generic' : device === 'cpu' ? (backend.name === 'ort-web' ? 'wasm' : 'cpu') : device;
 
+/**
+ * Reads the caller's line of every node now. Until then V8 keeps the frames of the trace, and with them all that they refer to (the compiled
+ * function too, which could then not be collected while the session lives).
+ */
+function forgetFrames(outputs: readonly Tensor[]): void {
+  for (const node of topoSort(outputs)) {
+    void node.trace.stack;
+    if (isOp(node, 'scan')) forgetFrames(node.attrs.body.outputs);
+  }
+}
+
 /** Evaluates a graph with the float64 interpreter behind the interface of a session. */
 class ReferenceSession implements Session {
-  constructor(readonly graph: Graph) {}
+  constructor(readonly graph: Graph) {
+    forgetFrames(graph.outputs);
+  }
   runSync(inputs: readonly NDArray[], outputs: readonly NDArray[]): void {
     const results = evaluate(this.graph, inputs.map(fromNDArray));
     outputs.forEach((out, i) => {
@@ -58,19 +65,26 @@ class ReferenceSession implements Session {
   dispose(): void {}
 }
 
-/** Sessions by structure and options, shared by all compiled functions and counted. */
+/**
+ * Sessions by structure and options, shared by all compiled functions and counted. They must not refer to the graphs that they were made of:
+ * those refer to the compiled functions.
+ */
 interface Shared {
-  readonly unit: Unit;
+  readonly session: Session;
   users: number;
 }
 const shared = new Map<string, Shared>();
 
-export interface UnitHandle {
-  readonly unit: Unit;
+/** A use of a session; the last release disposes of it. */
+export interface SessionHandle {
+  readonly session: Session;
   release(): void;
 }
 
 const backendFor = (options: ExecutionOptions): Backend => loadBackend(options.backend);
+
+/** Whether blocking runs are possible. */
+export const runsSync = (options: ExecutionOptions): boolean => backendFor(options).sync;
 
 /** The graph as it will be executed: composites expanded for the target, simplified, common subexpressions merged. */
 export function prepareGraph(graph: Graph, options: ExecutionOptions): Graph {
@@ -92,24 +106,24 @@ function cacheKey(graph: Graph, options: ExecutionOptions, backend: Backend): st
   return `${backend.name} ${options.device ?? 'cpu'} ${options.threads ?? ''} ${options.optimization ?? ''} ${options.weightsFolder ?? ''} ${JSON.stringify(options.config ?? {})}\n${graphKey(graph.inputs, graph.outputs)}`;
 }
 
-function acquire(key: string, make: () => Unit): UnitHandle {
+function acquire(key: string, make: () => Session): SessionHandle {
   return handleOf(
     key,
-    getOrMake(shared, key, () => ({ unit: make(), users: 0 })),
+    getOrMake(shared, key, () => ({ session: make(), users: 0 })),
   );
 }
 
-function handleOf(key: string, entry: Shared): UnitHandle {
+function handleOf(key: string, entry: Shared): SessionHandle {
   entry.users++;
   let released = false;
   return {
-    unit: entry.unit,
+    session: entry.session,
     release: () => {
       if (released) return;
       released = true;
       if (--entry.users > 0) return;
       shared.delete(key);
-      entry.unit.session.dispose();
+      entry.session.dispose();
     },
   };
 }
@@ -155,22 +169,19 @@ class Selecting implements Session {
 }
 
 /** Builds, or takes from the cache, the session of an optimised graph. */
-export function openSync(graph: Graph, options: ExecutionOptions, profile = false): UnitHandle {
+export function openSync(graph: Graph, options: ExecutionOptions, profile = false): SessionHandle {
   const backend = backendFor(options);
-  const make = (): Unit => {
-    if (backend.name === 'reference') return { graph, session: new ReferenceSession(graph) };
+  const make = (): Session => {
+    if (backend.name === 'reference') return new ReferenceSession(graph);
     const model = modelOf(graph, backend, options);
-    return {
-      graph,
-      session: new Selecting(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length),
-    };
+    return new Selecting(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length);
   };
-  if (profile) return handleOf('', { unit: make(), users: 0 });
+  if (profile) return handleOf('', { session: make(), users: 0 });
   return acquire(cacheKey(graph, options, backend), make);
 }
 
 /** As openSync, for backends that only create sessions asynchronously. */
-export async function open(graph: Graph, options: ExecutionOptions): Promise<UnitHandle> {
+export async function open(graph: Graph, options: ExecutionOptions): Promise<SessionHandle> {
   const backend = backendFor(options);
   if (backend.sync) return openSync(graph, options);
   const key = cacheKey(graph, options, backend);
@@ -183,7 +194,7 @@ export async function open(graph: Graph, options: ExecutionOptions): Promise<Uni
     session.dispose();
     return handleOf(key, again);
   }
-  const entry: Shared = { unit: { graph, session }, users: 0 };
+  const entry: Shared = { session, users: 0 };
   shared.set(key, entry);
   return handleOf(key, entry);
 }
