@@ -55,10 +55,6 @@ interface Call {
   readonly symbols: ReadonlyMap<string, number>;
 }
 
-const unreachable = new FinalizationRegistry<Set<Entry>>((entries) => {
-  for (const e of entries) e.executable.dispose();
-});
-
 /** A function of tensors, traced once per structure and shape of its arguments, run on a backend. Made by `compile`. */
 export class Compiled<Args extends readonly unknown[], R> {
   readonly #entries = new Set<Entry>();
@@ -71,7 +67,6 @@ export class Compiled<Args extends readonly unknown[], R> {
     readonly options: CompileOptions,
   ) {
     this.name = options.name ?? (fn.name || 'compiled function');
-    unreachable.register(this, this.#entries, this.#entries);
   }
 
   /** Runs without blocking the event loop. Results are fresh arrays, or the donated memory. */
@@ -139,7 +134,6 @@ export class Compiled<Args extends readonly unknown[], R> {
     this.#disposed = true;
     for (const e of this.#entries) e.executable.dispose();
     this.#entries.clear();
-    unreachable.unregister(this.#entries);
   }
 
   #match(entry: Entry, args: readonly unknown[], symbols: Map<string, number>): NDArray[] {
