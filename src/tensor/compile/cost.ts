@@ -1,6 +1,6 @@
-import { evalShape } from '../dim.js';
+import { evalShape, isStatic } from '../dim.js';
 import { dtypeInfo } from '../dtype.js';
-import { isOp, type Node, type Tensor } from '../graph.js';
+import { type Graph, isOp, type Node, type Tensor, topoSort } from '../graph.js';
 
 export interface Cost {
   /** floating-point operations; a multiply-add counts two */
@@ -58,4 +58,20 @@ export function costOf(node: Node, symbols: Symbols = new Map()): Cost {
   const ports = [...new Set(node.inputs), ...node.outs];
   const bytes = node.op === 'input' ? 0 : ports.reduce((n, t) => n + sizeAt(t, symbols) * dtypeInfo[t.dtype].bytes, 0);
   return { flops: flopsOf(node, symbols), bytes };
+}
+
+/** Operations plus bytes up to which a graph counts as trivial, and what dispatching an operation costs in that unit: some ten microseconds in all. */
+const trivialWork = 50_000;
+const dispatchWork = 2000;
+
+/** Whether a run takes but a few microseconds, so that handing it to another thread would cost more than it blocks. */
+export function isTrivial(graph: Graph): boolean {
+  let work = 0;
+  for (const node of topoSort(graph.outputs)) {
+    if (!node.outs.every((t) => isStatic(t.shape))) return false;
+    const { flops, bytes } = costOf(node);
+    work += flops + bytes + (node.op === 'input' ? 0 : dispatchWork);
+    if (work > trivialWork) return false;
+  }
+  return true;
 }

@@ -8,7 +8,7 @@ import { DisposedError } from '../errors.js';
 import { getOrMake } from '../getOrMake.js';
 import type { Graph } from '../graph.js';
 import { graphKey } from '../passes/key.js';
-import { costOf } from './cost.js';
+import { isTrivial } from './cost.js';
 import { InPlaceAnalysis } from './inPlace.js';
 import { type Plan, planSteps } from './plan.js';
 import { BufferPool } from './pool.js';
@@ -26,19 +26,6 @@ interface PreparedStep {
   readonly group?: string;
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
-}
-
-/** Operations plus bytes up to which a run counts as trivial; some ten microseconds. */
-const trivialWork = 50_000;
-/** What an operation costs beside its arithmetic, in the same unit. */
-const dispatchWork = 2000;
-
-/** Operations plus bytes of a graph with fixed shapes. */
-function workOf(graph: Graph): number {
-  return topoSort(graph.outputs).reduce((sum, node) => {
-    const { flops, bytes } = costOf(node);
-    return sum + flops + bytes + (node.op === 'input' ? 0 : dispatchWork);
-  }, 0);
 }
 
 /** The arrays of one run: `get` by value number, `finish` after a step gives idle buffers back. */
@@ -67,6 +54,8 @@ export class Executable {
   /** all open sessions, apart from this object so that its finalizer can release them */
   readonly #open: SessionHandle[] = [];
   readonly #pool = new BufferPool();
+  /** asynchronous runs that are over sooner than another thread could take them */
+  readonly #atOnce: boolean;
   #disposed = false;
 
   constructor(
@@ -74,9 +63,9 @@ export class Executable {
     pairs: readonly Pair[],
     readonly options: ExecutionOptions,
   ) {
-    this.#sync = runsSync(options);
     this.plan = planSteps(graph);
     this.steps = this.plan.steps.map((s) => ({ ...s, graph: prepareGraph(s.graph, options) }));
+    this.#atOnce = runsSync(options) && this.steps.length === 1 && isTrivial((this.steps[0] as PreparedStep).graph);
     const lastUse = this.plan.values.map(() => -1);
     this.steps.forEach((s, i) => {
       for (const v of [...s.inputs, ...s.outputs]) lastUse[v] = i;
@@ -189,14 +178,8 @@ export class Executable {
     });
   }
 
-  /** Whether the work takes a few microseconds: handing it to another thread would cost more than it blocks. */
-  #isTrivial(symbols: ReadonlyMap<string, number>): boolean {
-    if (!this.#sync || symbols.size > 0) return false;
-    this.#trivial ??= this.steps.length === 1 && workOf((this.steps[0] as PreparedStep).graph) < trivialWork;
-    return this.#trivial;
-  }
-
   async run(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): Promise<void> {
+    if (this.#atOnce) return this.runSync(inputs, outputs, symbols);
     const sessions = await this.open();
     if (this.#isDirect) await sessions[0]?.session.run(inputs, outputs);
     else await this.#runSteps(sessions, this.#memory(inputs, outputs, symbols));
