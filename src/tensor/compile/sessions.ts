@@ -9,6 +9,7 @@ import { graphKey } from '../passes/key.js';
 import { optimize } from '../passes/optimize.js';
 import type { Target } from '../prims.js';
 import { evaluate, fromNDArray, toNDArray } from '../reference/index.js';
+import { ModelSession } from './modelSession.js';
 import { storeWeights } from './weightFiles.js';
 
 /** Where and how a compiled function runs. */
@@ -140,41 +141,13 @@ function modelOf(graph: Graph, backend: Backend, options: ExecutionOptions): Low
   return { ...model, initializers: new Map(), modelPath: weightsFolder };
 }
 
-/** A session that is handed all arguments of the graph, while the model declares only those that it reads. */
-class Selecting implements Session {
-  readonly #session: Session;
-  readonly #indices: readonly number[] | undefined;
-
-  constructor(session: Session, model: LoweredModel, graphInputs: number) {
-    this.#session = session;
-    const { inputIndices } = model;
-    this.#indices = inputIndices.length === graphInputs && inputIndices.every((n, i) => n === i) ? undefined : inputIndices;
-  }
-
-  #select(inputs: readonly NDArray[]): readonly NDArray[] {
-    return this.#indices ? this.#indices.map((i) => inputs[i] as NDArray) : inputs;
-  }
-  runSync(inputs: readonly NDArray[], outputs: readonly NDArray[]): void {
-    this.#session.runSync(this.#select(inputs), outputs);
-  }
-  run(inputs: readonly NDArray[], outputs: readonly NDArray[]): Promise<void> {
-    return this.#session.run(this.#select(inputs), outputs);
-  }
-  endProfiling(): KernelEvent[] {
-    return this.#session.endProfiling();
-  }
-  dispose(): void {
-    this.#session.dispose();
-  }
-}
-
 /** Builds, or takes from the cache, the session of an optimised graph. */
 export function openSync(graph: Graph, options: ExecutionOptions, profile = false): SessionHandle {
   const backend = backendFor(options);
   const make = (): Session => {
     if (backend.name === 'reference') return new ReferenceSession(graph);
     const model = modelOf(graph, backend, options);
-    return new Selecting(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length);
+    return new ModelSession(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph);
   };
   if (profile) return handleOf('', { session: make(), users: 0 });
   return acquire(cacheKey(graph, options, backend), make);
@@ -188,7 +161,7 @@ export async function open(graph: Graph, options: ExecutionOptions): Promise<Ses
   const known = shared.get(key);
   if (known) return handleOf(key, known);
   const model = modelOf(graph, backend, options);
-  const session = new Selecting(await backend.createSession(model, sessionOptions(options, false)), model, graph.inputs.length);
+  const session = new ModelSession(await backend.createSession(model, sessionOptions(options, false)), model, graph);
   const again = shared.get(key);
   if (again) {
     session.dispose();

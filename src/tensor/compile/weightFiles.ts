@@ -18,7 +18,13 @@ const bytesOf = ({ data }: NDArray): Uint8Array => new Uint8Array(data.buffer, d
 export function storeWeights(graph: Graph, folder: string, minimumBytes: number): ReadonlyMap<Tensor, string> {
   const { fs, path, crypto } = node();
   const names = new Map<Tensor, string>();
-  fs.mkdirSync(folder, { recursive: true });
+  const failed = (error: unknown): BackendError =>
+    new BackendError(`weights could not be written to ${folder}: ${(error as Error).message}`);
+  try {
+    fs.mkdirSync(folder, { recursive: true });
+  } catch (error) {
+    throw failed(error);
+  }
   for (const n of topoSort(graph.outputs)) {
     if (!isOp(n, 'constant') || n.attrs.value.data.byteLength < minimumBytes) continue;
     const bytes = bytesOf(n.attrs.value);
@@ -31,7 +37,7 @@ export function storeWeights(graph: Graph, folder: string, minimumBytes: number)
         fs.renameSync(partial, file);
       } catch (error) {
         fs.rmSync(partial, { force: true });
-        throw new BackendError(`weights could not be written to ${folder}: ${(error as Error).message}`);
+        throw failed(error);
       }
     }
     names.set(n.out(), name);
