@@ -1,6 +1,8 @@
 import type { NDArray } from '../array.js';
+import type { KernelEvent } from '../backends/types.js';
 import { getOrMake } from '../getOrMake.js';
-import { type Node, topoSort } from '../graph.js';
+import { isOp, type Node, type Tensor, topoSort } from '../graph.js';
+import { parseNodeName } from '../onnx/index.js';
 import { costOf } from './cost.js';
 import type { Executable } from './executable.js';
 
@@ -31,6 +33,37 @@ export interface ProfileReport {
   toString(): string;
 }
 
+interface Kernel {
+  readonly op: string;
+  /** time in microseconds, without that of kernels that it ran itself */
+  us: number;
+  calls: number;
+}
+
+/** Kernels by the name of their ONNX node. A loop's time does not count what is reported for its body. */
+function kernelsOf(events: readonly KernelEvent[]): Map<string, Kernel> {
+  const kernels = new Map<string, Kernel>();
+  for (const { node, op, microseconds } of events) {
+    const kernel = getOrMake(kernels, node, () => ({ op, us: 0, calls: 0 }));
+    kernel.us += microseconds;
+    kernel.calls++;
+  }
+  const inclusive = new Map([...kernels].map(([name, k]) => [name, k.us]));
+  for (const [name, us] of inclusive) {
+    const loop = kernels.get(name.slice(0, Math.max(0, name.lastIndexOf('/'))));
+    if (loop) loop.us = Math.max(0, loop.us - us);
+  }
+  return kernels;
+}
+
+function nodesById(outputs: readonly Tensor[], nodes = new Map<number, Node>()): Map<number, Node> {
+  for (const node of topoSort(outputs)) {
+    nodes.set(node.id, node);
+    if (isOp(node, 'scan')) nodesById(node.attrs.body.outputs, nodes);
+  }
+  return nodes;
+}
+
 /** Runs an executable in sessions that record every kernel, and adds the figures up by the engine's operation. */
 export function profileExecutable(
   executable: Executable,
@@ -43,23 +76,26 @@ export function profileExecutable(
   const rows = new Map<string, { us: number; calls: number; flops: number; bytes: number }>();
   let total = 0;
   for (const { graph, events } of recorded) {
-    const nodes = new Map<number, Node>(topoSort(graph.outputs).map((n) => [n.id, n]));
-    const costed = new Set<string>();
-    for (const event of events) {
-      const id = Number(/^n(\d+)_/.exec(event.node)?.[1] ?? -1);
-      const node = nodes.get(id);
-      const kernel = node ? (node.op === event.op.toLowerCase() ? node.op : `${node.op} (${event.op})`) : event.op;
+    const nodes = nodesById(graph.outputs);
+    /** of each node: the row of its slowest kernel, which gets its operations, and how often it ran */
+    const main = new Map<Node, { us: number; row: { flops: number; bytes: number }; runs: number }>();
+    for (const [name, { op, us, calls }] of kernelsOf(events)) {
+      const node = nodes.get(parseNodeName(name)?.id ?? -1);
+      const kernel = node ? (node.op === op.toLowerCase() ? node.op : `${node.op} (${op})`) : op;
       const key = shapes && node ? `${kernel} ${node.inputs.map((t) => `[${t.shape.join(',')}]`).join(' ')}` : kernel;
       const row = getOrMake(rows, key, () => ({ us: 0, calls: 0, flops: 0, bytes: 0 }));
-      row.us += event.microseconds;
-      row.calls++;
-      total += event.microseconds;
-      if (node && !costed.has(`${id}`)) {
-        costed.add(`${id}`);
-        const cost = costOf(node, symbols);
-        row.flops += cost.flops * repeats;
-        row.bytes += cost.bytes * repeats;
-      }
+      row.us += us;
+      row.calls += calls;
+      total += us;
+      if (!node) continue;
+      const known = main.get(node);
+      if (!known) main.set(node, { us, row, runs: calls });
+      else if (us > known.us) main.set(node, { us, row, runs: Math.max(calls, known.runs) });
+    }
+    for (const [node, { row, runs }] of main) {
+      const cost = costOf(node, symbols);
+      row.flops += cost.flops * runs;
+      row.bytes += cost.bytes * runs;
     }
   }
   const list = [...rows]
