@@ -2,7 +2,7 @@ import { VitroError } from './errors.js';
 import type { Tensor } from './graph.js';
 
 /** What a handler does with a site: reads it (returns nothing) or replaces it (returns a tensor of the same shape and dtype). */
-export type SiteHandler = (x: Tensor, name: string) => Tensor | undefined | undefined;
+export type SiteHandler = (x: Tensor, name: string) => Tensor | undefined;
 /** Handlers by site name; `*` stands for one dotted part ('layers.*.attn.scores'), `**` for any number of parts. */
 export type SiteHandlers = Readonly<Record<string, SiteHandler>>;
 
