@@ -183,5 +183,37 @@ export interface AttentionAttrs {
 
 export type PrimName = keyof PrimAttrs;
 
+/** Elementwise primitives of one operand that keep the dtype. */
+export const unaryNames = [
+  'neg',
+  'exp',
+  'log',
+  'sqrt',
+  'recip',
+  'abs',
+  'sign',
+  'floor',
+  'ceil',
+  'round',
+  'sin',
+  'cos',
+  'tanh',
+  'sigmoid',
+  'erf',
+  'not',
+] as const;
+/** Elementwise primitives of two operands that keep the dtype. */
+export const arithmeticNames = ['add', 'sub', 'mul', 'div', 'pow', 'max', 'min', 'mod', 'and', 'or', 'xor'] as const;
+/** Elementwise primitives of two operands with truth values as results. */
+export const comparisonNames = ['eq', 'lt', 'le'] as const;
+/** Every elementwise primitive. */
+export type ElementwiseName =
+  | (typeof unaryNames)[number]
+  | (typeof arithmeticNames)[number]
+  | (typeof comparisonNames)[number]
+  | 'cast'
+  | 'stopGradient'
+  | 'where';
+
 /** The kind of machine code a graph is lowered for. `generic` is the plainest form (reference interpreter, exported files). */
 export type Target = 'cpu' | 'wasm' | 'webgpu' | 'cuda' | 'generic';

@@ -1,5 +1,6 @@
 import { isOp, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
+import type { ElementwiseName } from '../prims.js';
 import { noGrad, only, type VjpPart, type VjpRule } from './types.js';
 
 const flat = noGrad('its result is an integer or a truth value; use a straight-through variant or a soft relaxation');
@@ -47,44 +48,7 @@ function powerSlope(a: Tensor, b: Tensor): Tensor {
 
 const one = (): Tensor => ir.scalar(1);
 
-type Elementwise =
-  | 'neg'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'recip'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'not'
-  | 'cast'
-  | 'stopGradient'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'max'
-  | 'min'
-  | 'mod'
-  | 'and'
-  | 'or'
-  | 'xor'
-  | 'eq'
-  | 'lt'
-  | 'le'
-  | 'where'
-  | 'silu'
-  | 'gelu';
-
-export const elementwiseVjp: VjpPart<Elementwise> = {
+export const elementwiseVjp: VjpPart<ElementwiseName | 'silu' | 'gelu'> = {
   neg: unary((_x, _y, g) => ir.neg(g)),
   exp: unary((_x, y, g) => ir.mul(g, y)),
   log: unary((x, _y, g) => ir.div(g, x)),

@@ -1,36 +1,9 @@
 import { shapeEq } from '../dim.js';
 import { type Graph, isOp, type Node, type Tensor, topoSort } from '../graph.js';
-import type { PrimName } from '../prims.js';
+import { arithmeticNames, type PrimName, unaryNames } from '../prims.js';
 
-/** Kernels that read element i before they write element i, so that input and output of one shape may be the same memory. */
-const pointwise: ReadonlySet<PrimName> = new Set([
-  'neg',
-  'exp',
-  'log',
-  'sqrt',
-  'recip',
-  'abs',
-  'sign',
-  'floor',
-  'ceil',
-  'round',
-  'sin',
-  'cos',
-  'tanh',
-  'sigmoid',
-  'erf',
-  'not',
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'pow',
-  'max',
-  'min',
-  'and',
-  'or',
-  'xor',
-]);
+/** Kernels that read element i before they write element i, so that input and output of one shape may be the same memory (mod is several kernels). */
+const pointwise: ReadonlySet<PrimName> = new Set([...unaryNames, ...arithmeticNames].filter((name) => name !== 'mod'));
 
 /** Operations that ONNX Runtime executes by handing the same memory on. */
 const views: ReadonlySet<PrimName> = new Set(['reshape', 'stopGradient', 'customVjp']);

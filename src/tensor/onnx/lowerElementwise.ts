@@ -1,5 +1,6 @@
 import { type DType, isInteger } from '../dtype.js';
 import { isOp, type Node, type Tensor } from '../graph.js';
+import type { ElementwiseName } from '../prims.js';
 import { type Builder, operand, type Value } from './builder.js';
 import type { LoweringRules } from './rule.js';
 
@@ -26,41 +27,7 @@ function divide(c: Builder, node: Node, op: 'Div' | 'Mod'): Value {
 /** dtype that holds values of another for Where, whose kernels lack some; the way there and back is exact. */
 const whereCarrier: Partial<Record<DType, DType>> = { u32: 'i64', bool: 'u8', f16: 'f32', bf16: 'f32' };
 
-export const elementwiseRules: LoweringRules<
-  | 'neg'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'recip'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'not'
-  | 'cast'
-  | 'stopGradient'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'max'
-  | 'min'
-  | 'mod'
-  | 'and'
-  | 'or'
-  | 'xor'
-  | 'eq'
-  | 'lt'
-  | 'le'
-  | 'where'
-> = {
+export const elementwiseRules: LoweringRules<ElementwiseName> = {
   neg: direct('Neg'),
   exp: direct('Exp'),
   log: direct('Log'),

@@ -1,25 +1,10 @@
 import { type Dim, type Shape, shapeEq, sizeOf } from '../dim.js';
 import { Graph, isOp, makeNode, type Node, type Tensor, topoSort } from '../graph.js';
 import * as ir from '../ir.js';
-import type { PrimName, Target } from '../prims.js';
+import { arithmeticNames, comparisonNames, type PrimName, type Target } from '../prims.js';
 
-const elementwise: ReadonlySet<PrimName> = new Set([
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'pow',
-  'max',
-  'min',
-  'mod',
-  'and',
-  'or',
-  'xor',
-  'eq',
-  'lt',
-  'le',
-  'where',
-]);
+/** Operations that broadcast their operands by themselves. */
+const broadcasting: ReadonlySet<PrimName> = new Set([...arithmeticNames, ...comparisonNames, 'where']);
 
 /** The number of a one-element constant. */
 export function constantValue(t: Tensor): number | undefined {
@@ -38,7 +23,7 @@ function broadcast(shapes: readonly Shape[]): Shape {
 
 /** Broadcasting is implicit in elementwise operations: drops it where the result's shape does not need it. */
 function dropBroadcasts(node: Node, inputs: readonly Tensor[]): readonly Tensor[] | undefined {
-  if (!elementwise.has(node.op) || !inputs.some((t) => t.node.op === 'broadcastTo')) return undefined;
+  if (!broadcasting.has(node.op) || !inputs.some((t) => t.node.op === 'broadcastTo')) return undefined;
   const shape = node.out().shape;
   const slim = [...inputs];
   for (let i = 0; i < slim.length; i++) {

@@ -2,6 +2,7 @@ import type { DType } from '../dtype.js';
 import { isInteger } from '../dtype.js';
 import { OpError } from '../errors.js';
 import type { Node } from '../graph.js';
+import type { ElementwiseName } from '../prims.js';
 import { broadcastRef, broadcastShape, type RefArray, refArray, roundTo, wrapIntegers } from './refArray.js';
 import type { ReferenceRules } from './rule.js';
 import { erf, floorMod, roundHalfEven, sigmoid } from './special.js';
@@ -93,41 +94,7 @@ function castTo(x: RefArray, dtype: DType): RefArray {
   return refArray(dtype, x.shape, roundTo(dtype, out));
 }
 
-export const elementwiseRules: ReferenceRules<
-  | 'neg'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'recip'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'not'
-  | 'cast'
-  | 'stopGradient'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'max'
-  | 'min'
-  | 'mod'
-  | 'and'
-  | 'or'
-  | 'xor'
-  | 'eq'
-  | 'lt'
-  | 'le'
-  | 'where'
-> = {
+export const elementwiseRules: ReferenceRules<ElementwiseName> = {
   neg: map((x) => -x),
   exp: map(Math.exp),
   log: map(Math.log),

@@ -1,6 +1,6 @@
 import { type DType, dtypes } from '../dtype.js';
 import type { Spec, Tensor } from '../graph.js';
-import type { PrimName } from '../prims.js';
+import type { ElementwiseName, PrimName } from '../prims.js';
 import { broadcast, expectDType, expectSameDType, numeric, operands, type ShapeRules, signed } from './check.js';
 
 const floats: readonly DType[] = ['f32'];
@@ -26,43 +26,7 @@ const binary =
     return [{ shape, dtype: result ?? dtype }];
   };
 
-export const elementwiseRules: ShapeRules<
-  | 'neg'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'recip'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'ceil'
-  | 'round'
-  | 'sin'
-  | 'cos'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'not'
-  | 'cast'
-  | 'stopGradient'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'pow'
-  | 'max'
-  | 'min'
-  | 'mod'
-  | 'and'
-  | 'or'
-  | 'xor'
-  | 'eq'
-  | 'lt'
-  | 'le'
-  | 'where'
-  | 'silu'
-  | 'gelu'
-> = {
+export const elementwiseRules: ShapeRules<ElementwiseName | 'silu' | 'gelu'> = {
   neg: unary('neg', signed),
   exp: unary('exp', floats),
   log: unary('log', floats),
