@@ -10,6 +10,7 @@ import type { Graph } from '../graph.js';
 import { graphKey } from '../passes/key.js';
 import { isTrivial } from './cost.js';
 import { InPlaceAnalysis } from './inPlace.js';
+import { explain } from './modelSession.js';
 import { type Plan, planSteps } from './plan.js';
 import { BufferPool } from './pool.js';
 import { type ExecutionOptions, open, openSync, prepareGraph, runsSync, type SessionHandle } from './sessions.js';
@@ -146,6 +147,24 @@ export class Executable {
     return { ...this.options, threads: Math.max(1, Math.floor(threads / members)) };
   }
 
+  async #run(sessions: readonly SessionHandle[], step: number, inputs: readonly NDArray[], outputs: readonly NDArray[]): Promise<void> {
+    const { session, nodeIds } = sessions[step] as SessionHandle;
+    try {
+      await session.run(inputs, outputs);
+    } catch (error) {
+      throw explain(error, (this.steps[step] as PreparedStep).graph, nodeIds);
+    }
+  }
+
+  #runSync(step: number, inputs: readonly NDArray[], outputs: readonly NDArray[]): void {
+    const { session, nodeIds } = this.openSync()[step] as SessionHandle;
+    try {
+      session.runSync(inputs, outputs);
+    } catch (error) {
+      throw explain(error, (this.steps[step] as PreparedStep).graph, nodeIds);
+    }
+  }
+
   /** Runs the steps in order, those of a group together. */
   async #runSteps(sessions: readonly SessionHandle[], memory: StepMemory): Promise<void> {
     for (let i = 0; i < this.steps.length; ) {
@@ -153,12 +172,14 @@ export class Executable {
       let end = i + 1;
       while (group && this.steps[end]?.group === group) end++;
       const members = Array.from({ length: end - i }, (_, k) => i + k);
-      await Promise.all(
+      // All are waited for, since a step that goes on would still write into this run's memory.
+      const ends = await Promise.allSettled(
         members.map((k) => {
           const step = this.steps[k] as PreparedStep;
-          return sessions[k]?.session.run(step.inputs.map(memory.get), step.outputs.map(memory.get));
+          return this.#run(sessions, k, step.inputs.map(memory.get), step.outputs.map(memory.get));
         }),
       );
+      for (const e of ends) if (e.status === 'rejected') throw e.reason;
       for (const k of members) memory.finish(k);
       i = end;
     }
@@ -166,14 +187,13 @@ export class Executable {
 
   /** `values` holds the arguments; the results are written into `outputs`. */
   runSync(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): void {
-    const handles = this.openSync();
     if (this.#isDirect) {
-      handles[0]?.session.runSync(inputs, outputs);
+      this.#runSync(0, inputs, outputs);
       return;
     }
     const memory = this.#memory(inputs, outputs, symbols);
     this.steps.forEach((step, i) => {
-      handles[i]?.session.runSync(step.inputs.map(memory.get), step.outputs.map(memory.get));
+      this.#runSync(i, step.inputs.map(memory.get), step.outputs.map(memory.get));
       memory.finish(i);
     });
   }
@@ -181,7 +201,7 @@ export class Executable {
   async run(inputs: readonly NDArray[], outputs: readonly NDArray[], symbols: ReadonlyMap<string, number>): Promise<void> {
     if (this.#atOnce) return this.runSync(inputs, outputs, symbols);
     const sessions = await this.open();
-    if (this.#isDirect) await sessions[0]?.session.run(inputs, outputs);
+    if (this.#isDirect) await this.#run(sessions, 0, inputs, outputs);
     else await this.#runSteps(sessions, this.#memory(inputs, outputs, symbols));
   }
 

@@ -72,6 +72,8 @@ class ReferenceSession implements Session {
  */
 interface Shared {
   readonly session: Session;
+  /** ids of the graph's nodes in topological order, which the model's nodes are named after */
+  readonly nodeIds: readonly number[];
   users: number;
 }
 const shared = new Map<string, Shared>();
@@ -79,6 +81,7 @@ const shared = new Map<string, Shared>();
 /** A use of a session; the last release disposes of it. */
 export interface SessionHandle {
   readonly session: Session;
+  readonly nodeIds: readonly number[];
   release(): void;
 }
 
@@ -107,18 +110,14 @@ function cacheKey(graph: Graph, options: ExecutionOptions, backend: Backend): st
   return `${backend.name} ${options.device ?? 'cpu'} ${options.threads ?? ''} ${options.optimization ?? ''} ${options.weightsFolder ?? ''} ${JSON.stringify(options.config ?? {})}\n${graphKey(graph.inputs, graph.outputs)}`;
 }
 
-function acquire(key: string, make: () => Session): SessionHandle {
-  return handleOf(
-    key,
-    getOrMake(shared, key, () => ({ session: make(), users: 0 })),
-  );
-}
+const newEntry = (session: Session, graph: Graph): Shared => ({ session, nodeIds: topoSort(graph.outputs).map((n) => n.id), users: 0 });
 
 function handleOf(key: string, entry: Shared): SessionHandle {
   entry.users++;
   let released = false;
   return {
     session: entry.session,
+    nodeIds: entry.nodeIds,
     release: () => {
       if (released) return;
       released = true;
@@ -147,10 +146,14 @@ export function openSync(graph: Graph, options: ExecutionOptions, profile = fals
   const make = (): Session => {
     if (backend.name === 'reference') return new ReferenceSession(graph);
     const model = modelOf(graph, backend, options);
-    return new ModelSession(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph);
+    return new ModelSession(backend.createSessionSync(model, sessionOptions(options, profile)), model, graph.inputs.length);
   };
-  if (profile) return handleOf('', { session: make(), users: 0 });
-  return acquire(cacheKey(graph, options, backend), make);
+  if (profile) return handleOf('', newEntry(make(), graph));
+  const key = cacheKey(graph, options, backend);
+  return handleOf(
+    key,
+    getOrMake(shared, key, () => newEntry(make(), graph)),
+  );
 }
 
 /** As openSync, for backends that only create sessions asynchronously. */
@@ -161,13 +164,13 @@ export async function open(graph: Graph, options: ExecutionOptions): Promise<Ses
   const known = shared.get(key);
   if (known) return handleOf(key, known);
   const model = modelOf(graph, backend, options);
-  const session = new ModelSession(await backend.createSession(model, sessionOptions(options, false)), model, graph);
+  const session = new ModelSession(await backend.createSession(model, sessionOptions(options, false)), model, graph.inputs.length);
   const again = shared.get(key);
   if (again) {
     session.dispose();
     return handleOf(key, again);
   }
-  const entry: Shared = { session, users: 0 };
+  const entry = newEntry(session, graph);
   shared.set(key, entry);
   return handleOf(key, entry);
 }

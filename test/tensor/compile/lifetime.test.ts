@@ -196,13 +196,13 @@ describe('memory does not grow', () => {
         const block = ops.checkpoint((t: Tensor) => t.tanh().mul(2));
         return block(block(block(x))).sum();
       },
-      { args: [spec('f32', ['B', 100])] },
+      { args: [spec('f32', ['B', 300])] },
     );
     const grown = await growth(100, (i) => {
-      const size = 100 + i;
-      f.runSync(array(new Float32Array(size * 100), { shape: [size, 100] }));
+      const size = 400 - i;
+      f.runSync(array(new Float32Array(size * 300), { shape: [size, 300] }));
     });
-    // kept for every size, the two intermediate values would be 8 MB and more a round
+    // kept for every size, the two intermediate values would be 12 MB and more a round
     expect(grown).toBeLessThan(4);
     f.dispose();
   });
