@@ -87,7 +87,7 @@ function simplifyAll(outputs: readonly Tensor[], target: Target): Tensor[] {
 
 /**
  * Expands composites for the target, then simplifies until nothing changes (at most a few rounds).
- * Bodies of scans and calls are optimised by themselves.
+ * Bodies of scans are optimised by themselves; those of calls are graphs of their own by now.
  */
 export function optimize(outputs: readonly Tensor[], target: Target, isNative: (node: Node, target: Target) => boolean): Tensor[] {
   let current = expandAll(outputs, target, isNative);
@@ -99,6 +99,16 @@ export function optimize(outputs: readonly Tensor[], target: Target, isNative: (
     if (next >= size) break;
     size = next;
   }
+  current = optimizeBodies(current, target, isNative);
   // Last, since simplification would fold the transposes back into the products.
   return target === 'cpu' ? transposeLeft(current) : current;
 }
+
+const optimizeBodies: typeof optimize = (outputs, target, isNative) =>
+  rewrite(outputs, (node, inputs) => {
+    if (!isOp(node, 'scan')) return undefined;
+    const { body } = node.attrs;
+    const optimized = optimize(body.outputs, target, isNative);
+    if (optimized.every((t, i) => t === body.outputs[i])) return undefined;
+    return makeNode('scan', inputs, { ...node.attrs, body: new Graph(body.inputs, optimized) }, node.trace).outs;
+  });

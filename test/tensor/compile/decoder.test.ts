@@ -49,10 +49,13 @@ const trainStep =
     return [{ params: slot(0), first: slot(1), second: slot(2) }, loss, norm];
   };
 
-async function train(options: CompileOptions & { calls?: boolean }): Promise<{ losses: number[]; norms: number[]; params: Slots<NDArray> }> {
+async function train(
+  options: CompileOptions & { calls?: boolean },
+): Promise<{ losses: number[]; norms: number[]; params: Slots<NDArray> }> {
   const { calls = false, ...rest } = options;
   const step = compile(trainStep(calls), rest);
-  const zeros = (): Slots<NDArray> => Object.fromEntries(shapes.map(([name, shape]) => [name, f32(shape, new Float64Array(shape.reduce((a, b) => a * b, 1)))]));
+  const zeros = (): Slots<NDArray> =>
+    Object.fromEntries(shapes.map(([name, shape]) => [name, f32(shape, new Float64Array(shape.reduce((a, b) => a * b, 1)))]));
   let state: State<NDArray> = {
     params: Object.fromEntries(shapes.map(([name, shape], k) => [name, f32(shape, decoderWeights(k, shape))])),
     first: zeros(),

@@ -27,13 +27,28 @@ describe('determinism', () => {
 
   it('gradients of embeddings have the same bits for any number of threads, with repeated ids', () => {
     const [rows, width, vocabulary] = [4096, 64, 50];
-    const table = array(Float32Array.from({ length: vocabulary * width }, (_, i) => Math.sin(i) * 1e3), { shape: [vocabulary, width] });
-    const ids = array(Int32Array.from({ length: rows }, (_, i) => (i * i + 7 * i) % vocabulary), { shape: [rows] });
-    const g = array(Float32Array.from({ length: rows * width }, (_, i) => Math.cos(i * 1.7) * 10 ** ((i % 7) - 3)), { shape: [rows, width] });
+    const table = array(
+      Float32Array.from({ length: vocabulary * width }, (_, i) => Math.sin(i) * 1e3),
+      { shape: [vocabulary, width] },
+    );
+    const ids = array(
+      Int32Array.from({ length: rows }, (_, i) => (i * i + 7 * i) % vocabulary),
+      { shape: [rows] },
+    );
+    const g = array(
+      Float32Array.from({ length: rows * width }, (_, i) => Math.cos(i * 1.7) * 10 ** ((i % 7) - 3)),
+      { shape: [rows, width] },
+    );
     const f = (t: Tensor, index: Tensor, weight: Tensor) => {
       const untied = grad(ops.embedding(index, t).mul(weight).sum(), t);
       const tied = grad(ops.embedding(index, t).mul(weight).sum().add(t.square().sum()), t);
-      const along = grad(ops.takeAlong(t.transpose(), index.reshape([1, rows]).broadcastTo([width, rows])).mul(weight.transpose()).sum(), t);
+      const along = grad(
+        ops
+          .takeAlong(t.transpose(), index.reshape([1, rows]).broadcastTo([width, rows]))
+          .mul(weight.transpose())
+          .sum(),
+        t,
+      );
       return [untied, tied, along];
     };
     let expected: readonly NDArray[] | undefined;

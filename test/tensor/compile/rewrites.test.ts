@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { encode, NDArray } from '../../../src/tensor/array.js';
 import { prepareGraph } from '../../../src/tensor/compile/sessions.js';
-import { apply, type Graph, type Node, type Tensor, topoSort } from '../../../src/tensor/graph.js';
+import { apply, type Graph, isOp, type Node, type Tensor, topoSort } from '../../../src/tensor/graph.js';
 import * as ir from '../../../src/tensor/ir.js';
 import * as ops from '../../../src/tensor/ops/index.js';
 import { attentionOperands } from '../autodiff/cases.js';
@@ -165,6 +165,22 @@ describe('factors', () => {
     const d = new Draw(fc.sample(fc.gen(), 1)[0] as never);
     const [i, j, k] = [d.given(whole([7, -7, 5])), d.given(whole([2, 2, 3])), d.given(new NDArray('i32', [], Int32Array.of(3)))];
     check(d, [i.div(j).mul(2), i.div(j).mul(k), i.mul(k).add(j.mul(k).mul(2)), i.add(j.add(i.mul(k)).mul(2))], []);
+  });
+});
+
+describe('bodies of scans', () => {
+  it('are simplified like other graphs', () => {
+    const d = new Draw(fc.sample(fc.gen(), 1)[0] as never);
+    const [w, xs] = [d.input('f32', [3]), d.input('f32', [4, 3])];
+    const { carry } = ops.scan((h: Tensor, x: Tensor) => [h.mul(1).add(0).mul(w).add(ops.exp(x)).add(ops.exp(x).mul(0.5)).tanh(), h], {
+      init: ops.zeros([3]),
+      xs,
+    });
+    const graph = check(d, [carry]);
+    const bodies = nodes(graph).flatMap((n) => (isOp(n, 'scan') ? [topoSort(n.attrs.body.outputs).map((b) => b.op)] : []));
+    expect(bodies.length).toBe(2);
+    for (const ops of bodies) expect(ops.filter((op) => op === 'exp').length).toBeLessThanOrEqual(1);
+    expect(bodies[0]?.filter((op) => op === 'mul').length).toBe(2);
   });
 });
 
