@@ -1,5 +1,5 @@
 import type { Dim } from '../dim.js';
-import { apply, Graph, isOp, makeNode, type Node, type Tensor } from '../graph.js';
+import { apply, type Node, type Tensor } from '../graph.js';
 import * as ir from '../ir.js';
 import type { PrimName, Target } from '../prims.js';
 import { attentionBlocks, expandAttention, expandAttentionGrad, expandCachedAttention } from './expandAttention.js';
@@ -107,7 +107,7 @@ export function expandComposite(node: Node, target: Target, inputs: readonly Ten
 
 export const isComposite = (op: PrimName): boolean => op in rules;
 
-/** Expands every composite that the target has no kernel for, also inside bodies. */
+/** Expands every composite that the target has no kernel for; bodies stay as they are. */
 export function expandAll(outputs: readonly Tensor[], target: Target, isNative: (node: Node, target: Target) => boolean): Tensor[] {
   let current = [...outputs];
   for (let again = true; again; ) {
@@ -118,11 +118,5 @@ export function expandAll(outputs: readonly Tensor[], target: Target, isNative: 
       return expandComposite(node, target, inputs);
     });
   }
-  return rewrite(current, (node, inputs) => {
-    if (!isOp(node, 'scan')) return undefined;
-    const { body } = node.attrs;
-    const expanded = expandAll(body.outputs, target, isNative);
-    if (expanded.every((t, i) => t === body.outputs[i])) return undefined;
-    return makeNode('scan', inputs, { ...node.attrs, body: new Graph(body.inputs, expanded) }, node.trace).outs;
-  });
+  return current;
 }
