@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { array, compile, matmul, type Tensor, zerosArray } from 'vitro/tensor';
 import { GptTraining, type GptWorkload, gpt5m, gpt28m } from './gpt.js';
 import { median, residentBytes, round, time } from './measure.js';
@@ -7,7 +8,11 @@ export interface TrainBench {
   readonly workload: string;
   readonly parameters: number;
   readonly gemm_peak_gflops: number;
+  /** median of a step: forward, backward, clipping and AdamW in one session on all threads */
   readonly step_ms: number;
+  /** the same with the batch in `shards` parts computed side by side (shardedMean) */
+  readonly sharded_step_ms: number;
+  readonly shards: number;
   readonly gflops: number;
   readonly peak_fraction: number;
   readonly tokens_per_second: number;
@@ -28,13 +33,18 @@ export interface TrainBench {
 const gemmSize = 1024;
 const gemmsPerStep = 4;
 
-/** Times a plain 1024 float32 product and the training step in turn; then watches resident memory over `rssSteps` steps. */
-function benchWorkload(
-  workload: GptWorkload,
-  repeats: number,
-  rssSteps: number,
-): Omit<TrainBench, 'jaxjs_ratio' | 'jaxjs_two_threads_ratio' | 'torch_ratio'> {
+/** Parts of the batch that are computed side by side: more would make the products of these small models too small. */
+const shards = Math.min(2, availableParallelism());
+
+type OwnFigures = Omit<TrainBench, 'jaxjs_ratio' | 'jaxjs_two_threads_ratio' | 'torch_ratio'>;
+
+/**
+ * Times a plain 1024 float32 product, the training step and the sharded training step in turn; then watches resident memory over
+ * `rssSteps` steps.
+ */
+async function benchWorkload(workload: GptWorkload, repeats: number, rssSteps: number): Promise<OwnFigures> {
   const training = new GptTraining(workload);
+  const sharded = new GptTraining(workload, { shards });
   // The third argument only gives the result its memory: fresh pages would slow the product that the step is measured against.
   const gemm = compile((a: Tensor, b: Tensor, _out: Tensor) => matmul(a, b), { name: 'gemm', donate: [2] });
   let out = zerosArray([gemmSize, gemmSize]);
@@ -45,7 +55,16 @@ function benchWorkload(
     );
   const [a, b] = [random(), random()];
   const steps: number[] = [];
+  const shardedSteps: number[] = [];
   const gemms: number[] = [];
+  const timeGemms = (): void => {
+    for (let i = 0; i < gemmsPerStep; i++)
+      gemms.push(
+        time(() => {
+          out = gemm.runSync(a, b, out);
+        }),
+      );
+  };
   let taken = 0;
   let first = Number.NaN;
   let last = Number.NaN;
@@ -53,17 +72,22 @@ function benchWorkload(
     last = training.runSync();
     if (taken++ === 0) first = last;
   };
-  for (let r = -3; r < repeats; r++) {
-    const g = Array.from({ length: gemmsPerStep }, () =>
-      time(() => {
-        out = gemm.runSync(a, b, out);
-      }),
-    );
-    const ms = time(step);
-    if (r < 0) continue;
-    gemms.push(...g);
-    steps.push(ms);
+  const shardedStep = async (): Promise<number> => {
+    const start = performance.now();
+    await sharded.run();
+    return performance.now() - start;
+  };
+  for (let r = 0; r < 3; r++) {
+    step();
+    await shardedStep();
   }
+  for (let r = 0; r < repeats; r++) {
+    timeGemms();
+    steps.push(time(step));
+    timeGemms();
+    shardedSteps.push(await shardedStep());
+  }
+  sharded.step.dispose();
   while (taken < 20) step();
   globalThis.gc?.();
   const before = residentBytes();
@@ -81,6 +105,8 @@ function benchWorkload(
     parameters: training.parameters,
     gemm_peak_gflops: round(peak, 1),
     step_ms: round(stepMs, 1),
+    sharded_step_ms: round(median(shardedSteps), 1),
+    shards,
     gflops: round(gflops, 1),
     peak_fraction: round(gflops / peak),
     tokens_per_second: round((training.tokens / stepMs) * 1000, 0),
@@ -115,7 +141,7 @@ function ratio(name: string, result: PeerResult | Skipped, stepMs: number, notes
 /** The training benchmark of both workloads, with peers measured in the same run. */
 export async function benchTrain({ repeats, peers, rssSteps }: TrainBenchOptions): Promise<TrainBench & { gpt_28m: TrainBench }> {
   const withPeers = async (workload: GptWorkload, runs: number, rss: number, jaxjsSteps: number): Promise<TrainBench> => {
-    const own = benchWorkload(workload, runs, rss);
+    const own = await benchWorkload(workload, runs, rss);
     const notes: string[] = [];
     if (!peers) return { ...own, jaxjs_ratio: null, jaxjs_two_threads_ratio: null, torch_ratio: null, notes: ['peers were left out'] };
     const against = (name: string, result: PeerResult | Skipped): number | null => ratio(name, result, own.step_ms, notes);
