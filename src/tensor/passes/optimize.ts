@@ -66,18 +66,19 @@ function simplifyAll(outputs: readonly Tensor[], target: Target): Tensor[] {
   return rewrite(outputs, (node, inputs) => {
     const better = simplifyNode(node, inputs, target);
     if (better) return better.length === 1 ? settle(better[0] as Tensor) : better;
-    let next = inputs.every((t, i) => t === node.inputs[i]) ? node : makeNode(node.op, inputs, node.attrs, node.trace);
-    if (isOp(next, 'scan')) {
-      const pruned = pruneScan(next, new Set(next.outs.filter((_, i) => used.has(node.out(i)))));
-      if (pruned) {
-        let at = 0;
-        const outs = merge(pruned as unknown as Node);
-        return node.outs.map((t, i) => (i < pruned.attrs.numCarries || used.has(t) ? outs[at++] : t) as Tensor);
-      }
-      next = next as unknown as Node;
-    }
-    return fold(next) ?? merge(next);
+    const next = inputs.every((t, i) => t === node.inputs[i]) ? node : makeNode(node.op, inputs, node.attrs, node.trace);
+    return prunedScan(node, next) ?? fold(next) ?? merge(next);
   });
+
+  /** A scan without the results that nobody reads; these keep their places, unread. */
+  function prunedScan(original: Node, node: Node): readonly Tensor[] | undefined {
+    if (!isOp(node, 'scan')) return undefined;
+    const pruned = pruneScan(node, new Set(node.outs.filter((_, i) => used.has(original.out(i)))));
+    if (!pruned) return undefined;
+    const outs = merge(pruned as unknown as Node);
+    let at = 0;
+    return original.outs.map((t, i) => (i < pruned.attrs.numCarries || used.has(t) ? (outs[at++] as Tensor) : t));
+  }
 
   /** New nodes of a simplification join the table as well; their inputs were visited before. */
   function settle(t: Tensor): readonly Tensor[] {
