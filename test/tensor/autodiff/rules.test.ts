@@ -5,7 +5,8 @@ import { isFloat } from '../../../src/tensor/dtype.js';
 import type { PrimName } from '../../../src/tensor/prims.js';
 import { fromNDArray } from '../../../src/tensor/reference/index.js';
 import { Draw } from '../onnx/draw.js';
-import { type Example, gradCases } from './cases.js';
+import type { Example } from './caseParts.js';
+import { gradCases } from './cases.js';
 import { gradientError, gradientOf, type Point, randomNumbers } from './finiteDifferences.js';
 
 /** The constants of erf and gelu are f32 in the graph. */

@@ -5,7 +5,7 @@ import { prepareGraph } from '../../../src/tensor/compile/sessions.js';
 import { apply, type Graph, isOp, type Node, type Tensor, topoSort } from '../../../src/tensor/graph.js';
 import * as ir from '../../../src/tensor/ir.js';
 import * as ops from '../../../src/tensor/ops/index.js';
-import { attentionOperands } from '../autodiff/cases.js';
+import { attentionOperands } from '../autodiff/structureCases.js';
 import { Draw } from '../onnx/draw.js';
 import { randomGraph } from './randomGraph.js';
 import { execute, relativeError, withGradients } from './support.js';
