@@ -4,8 +4,6 @@ import { median, round, time } from './measure.js';
 
 const capacity = 2304;
 const context = 512;
-/** consecutive tokens of one format, as in generation, before the next format's turn */
-const stepsPerRound = 6;
 
 export interface DecodeBench {
   readonly memory_bandwidth_gb_s: number;
@@ -83,32 +81,40 @@ class Decoder {
   }
 }
 
-/** One-token steps at context 512 and a prefill of 512 tokens in every weight format by turns, with a bandwidth probe in between. */
-export function benchDecode({ repeats = 30, shape = shape135m as DecodeShape } = {}): DecodeBench {
+/** Raw figures of one format, measured in a process of its own. */
+export interface FormatFigures {
+  readonly token_ms: readonly number[];
+  readonly prefill_ms: readonly number[];
+  readonly bandwidths_gb_s: readonly number[];
+  readonly bytes_per_token: number;
+}
+
+/** Consecutive one-token steps at context 512, then prefills of 512 tokens, with a bandwidth probe before each. */
+export function measureFormat(format: WeightFormat, { repeats = 30, shape = shape135m as DecodeShape } = {}): FormatFigures {
   const probe = bandwidthProbe();
+  const bandwidths = Array.from({ length: 5 }, probe).slice(1);
+  const decoder = new Decoder(shape, format);
+  for (let i = 0; i < 4; i++) decoder.run(context - 4 + i, 1);
+  const tokens = Array.from({ length: repeats }, (_, i) => decoder.run(context + i, 1));
+  decoder.run(0, context);
+  const prefills = Array.from({ length: 4 }, () => decoder.run(0, context));
+  bandwidths.push(...Array.from({ length: 4 }, probe));
+  const bytes = decoder.bytesPerToken(context);
+  decoder.dispose();
+  return { token_ms: tokens, prefill_ms: prefills, bandwidths_gb_s: bandwidths, bytes_per_token: bytes };
+}
+
+/** The formats by turns, `rounds` times, each through `measure`. */
+export function benchDecode(measure: (format: WeightFormat) => FormatFigures, rounds = 3): DecodeBench {
   const formats: readonly WeightFormat[] = ['f32', 'q8', 'q4'];
-  const decoders = formats.map((f) => new Decoder(shape, f));
-  const tokens = formats.map(() => [] as number[]);
-  const prefills = formats.map(() => [] as number[]);
-  const bandwidths: number[] = [];
-  const rounds = Math.ceil(repeats / stepsPerRound);
-  for (let r = -1; r < rounds; r++) {
-    for (const [i, d] of decoders.entries()) {
-      const bandwidth = probe();
-      d.run(context - 1, 1);
-      const ms = Array.from({ length: stepsPerRound }, (_, k) => d.run(context + k, 1));
-      const prefill = d.run(0, context);
-      if (r < 0) continue;
-      bandwidths.push(bandwidth);
-      tokens[i]?.push(...ms);
-      prefills[i]?.push(prefill);
-    }
-  }
-  const bandwidth = median(bandwidths);
-  const base = median(tokens[0] ?? []);
+  const figures = formats.map(() => [] as FormatFigures[]);
+  for (let r = 0; r < rounds; r++) for (const [i, f] of formats.entries()) figures[i]?.push(measure(f));
+  const bandwidth = median(figures.flat().flatMap((f) => f.bandwidths_gb_s));
+  const base = median((figures[0] ?? []).flatMap((f) => f.token_ms));
   const rows = formats.map((weights, i) => {
-    const ms = median(tokens[i] ?? []);
-    const rate = (decoders[i] as Decoder).bytesPerToken(context) / ms / 1e6;
+    const own = figures[i] ?? [];
+    const ms = median(own.flatMap((f) => f.token_ms));
+    const rate = (own[0]?.bytes_per_token ?? Number.NaN) / ms / 1e6;
     return {
       weights,
       ms_per_token: round(ms, 2),
@@ -116,9 +122,8 @@ export function benchDecode({ repeats = 30, shape = shape135m as DecodeShape } =
       gb_s: round(rate, 1),
       bandwidth_fraction: round(rate / bandwidth),
       over_f32: round(ms / base),
-      prefill_tokens_per_second: round((context * 1000) / median(prefills[i] ?? []), 0),
+      prefill_tokens_per_second: round((context * 1000) / median(own.flatMap((f) => f.prefill_ms)), 0),
     };
   });
-  for (const d of decoders) d.dispose();
   return { memory_bandwidth_gb_s: round(bandwidth, 1), rows };
 }

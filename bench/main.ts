@@ -2,7 +2,8 @@ import { spawnSync } from 'node:child_process';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
-import { benchDecode } from './decode.js';
+import { benchDecode, type DecodeBench, measureFormat } from './decode.js';
+import type { WeightFormat } from './decodeModel.js';
 import { benchDeep, type DeepBench } from './deep.js';
 import { benchOverhead } from './overhead.js';
 import { table } from './table.js';
@@ -15,15 +16,18 @@ const machine = (): Record<string, string | number> => ({
   memory_gb: Math.round(totalmem() / 1e9),
 });
 
-/** The deep step in a process of its own, so that its memory is its own. */
-function deepInChild(): DeepBench {
-  const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), 'deep', '--json', '--in-process'], {
+/** Runs one of these commands in a process of its own and reads its JSON: memory and caches then are its own. */
+function inChild<T>(...args: readonly string[]): T {
+  const child = spawnSync(process.execPath, ['--expose-gc', fileURLToPath(import.meta.url), ...args, '--json', '--in-process'], {
     encoding: 'utf8',
     maxBuffer: 1 << 24,
   });
-  if (child.status !== 0) throw new Error(`the deep benchmark failed: ${child.stderr}`);
-  return JSON.parse(child.stdout) as DeepBench;
+  if (child.status !== 0) throw new Error(`the benchmark "${args.join(' ')}" failed: ${child.stderr}`);
+  return JSON.parse(child.stdout) as T;
 }
+
+const deep = (): DeepBench => inChild('deep');
+const decode = (rounds = 3): DecodeBench => benchDecode((format) => inChild('decode', '--format', format), rounds);
 
 const print = (result: unknown, json: boolean | undefined): void => {
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${table(result)}\n`);
@@ -46,8 +50,12 @@ program
   .command('decode')
   .description('decode step and prefill of a 135M model at context 512 in f32, 8 and 4 bits, against the memory bandwidth')
   .option('--json', 'one JSON object')
-  .option('--repeats <n>', 'timed steps', Number, 30)
-  .action((o: { json?: boolean; repeats: number }) => print(benchDecode(o), o.json));
+  .option('--rounds <n>', 'processes for each format, by turns', Number, 3)
+  .option('--format <name>', 'with --in-process: f32, q8 or q4')
+  .option('--in-process', 'the raw figures of one format, measured in this process')
+  .action((o: { json?: boolean; rounds: number; format?: WeightFormat; inProcess?: boolean }) =>
+    print(o.inProcess ? measureFormat(o.format ?? 'f32') : decode(o.rounds), o.json),
+  );
 
 program
   .command('overhead')
@@ -60,7 +68,7 @@ program
   .description('a 124M-parameter, 30-layer training step by layer-wise execution: time and memory')
   .option('--json', 'one JSON object')
   .option('--in-process', 'in this process')
-  .action((o: { json?: boolean; inProcess?: boolean }) => print(o.inProcess ? benchDeep() : deepInChild(), o.json));
+  .action((o: { json?: boolean; inProcess?: boolean }) => print(o.inProcess ? benchDeep() : deep(), o.json));
 
 program
   .command('all', { isDefault: true })
@@ -69,7 +77,7 @@ program
   .option('--no-peers', 'leave PyTorch and @jax-js/jax out')
   .action(async (o: { json?: boolean; peers: boolean }) => {
     const train = await benchTrain({ peers: o.peers, repeats: 25, rssSteps: 300 });
-    print({ machine: machine(), train, decode: benchDecode(), overhead: await benchOverhead(), deep: deepInChild() }, o.json);
+    print({ machine: machine(), train, decode: decode(), overhead: await benchOverhead(), deep: deep() }, o.json);
   });
 
 await program.parseAsync();
