@@ -89,18 +89,16 @@ export interface FormatFigures {
   readonly bytes_per_token: number;
 }
 
-/** Consecutive one-token steps at context 512, then prefills of 512 tokens, with a bandwidth probe before each. */
+/** Consecutive one-token steps at context 512, then prefills of 512 tokens, then a bandwidth probe. */
 export function measureFormat(format: WeightFormat, { repeats = 30, shape = shape135m as DecodeShape } = {}): FormatFigures {
-  const probe = bandwidthProbe();
-  const bandwidths = Array.from({ length: 5 }, probe).slice(1);
   const decoder = new Decoder(shape, format);
   for (let i = 0; i < 4; i++) decoder.run(context - 4 + i, 1);
   const tokens = Array.from({ length: repeats }, (_, i) => decoder.run(context + i, 1));
   decoder.run(0, context);
   const prefills = Array.from({ length: 4 }, () => decoder.run(0, context));
-  bandwidths.push(...Array.from({ length: 4 }, probe));
   const bytes = decoder.bytesPerToken(context);
   decoder.dispose();
+  const bandwidths = Array.from({ length: 9 }, bandwidthProbe()).slice(1);
   return { token_ms: tokens, prefill_ms: prefills, bandwidths_gb_s: bandwidths, bytes_per_token: bytes };
 }
 
