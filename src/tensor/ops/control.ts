@@ -101,8 +101,8 @@ export const checkpoint =
 
 /**
  * Mean of fn over `shards` equal parts of a batch (the first axis of every tensor in it). The parts share one compiled function; with the asynchronous
- * `run` they are computed at the same time, each on its share of the threads, which is faster than one pass that meets at every
- * operation. Take gradients inside `fn`. Tensors of the result must be f32, and means over the part if the whole is to be a mean.
+ * `run` they are computed at the same time, each on its share of the threads, so that the threads need not meet at every operation.
+ * Take gradients inside `fn`. Tensors of the result must be f32, and means over the part if the whole is to be a mean.
  *
  * @throws OpError where the first axis has no fixed size that `shards` divides
  */
