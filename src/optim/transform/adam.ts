@@ -56,6 +56,7 @@ export const adam: OptimizerMethod = {
   id: 'adam',
   summary: 'adaptive moments, no weight decay',
   paper: 'arXiv:1412.6980',
+  equation: 'm = b1 m + (1-b1) g, v = b2 v + (1-b2) g^2, p = p - lr (m/(1-b1^t)) / (sqrt(v/(1-b2^t)) + eps)',
   defaults: { learning_rate: 1e-3, adam_beta1: 0.9, adam_beta2: 0.999, adam_epsilon: 1e-8 },
   rates: ['learning_rate'],
   limits: [],

@@ -12,6 +12,7 @@ export const adamw: OptimizerMethod = {
   id: 'adamw',
   summary: 'Adam with decoupled weight decay',
   paper: 'arXiv:1711.05101',
+  equation: 'p = p - lr (adam(g) + weight_decay p)',
   parent: 'adam',
   defaults: { ...adam.defaults, weight_decay: 0.01 },
   rates: ['learning_rate'],

@@ -80,6 +80,7 @@ export const muon: OptimizerMethod = {
   id: 'muon',
   summary: 'orthogonalised momentum for hidden matrices, AdamW for the rest',
   paper: 'https://kellerjordan.github.io/posts/muon/',
+  equation: 'm = mu m + (1-mu) g, d = (1-mu) g + mu m, W = W - lr (sqrt(max(1, fan_out/fan_in)) NewtonSchulz5(d) + weight_decay W)',
   parent: 'adamw',
   defaults: { ...adamw.defaults, learning_rate: 0.02, adamw_learning_rate: 1e-3, momentum: 0.95, nesterov: true, ns_steps: 5 },
   rates: ['learning_rate', 'adamw_learning_rate'],
