@@ -9,7 +9,10 @@ import type { Tensor } from '../../tensor/graph.js';
  * Legend: g gradient, p parameter, u update (added to p), m and v running moments; all are records by the parameter's dotted path.
  */
 
-/** Values by parameter path, e.g. `layers.0.qkv`. */
+/** The slot, for the generated index. */
+export const slot = { id: 'optimizer', record: 'optimizers', summary: 'what becomes of gradients before they reach the parameters' } as const;
+
+/** Values by parameter path, e.g. `layers.0.self_attn.q_proj.weight`. */
 export type Leaves<T> = Readonly<Record<string, T>>;
 
 /** Optimizer state: nested records of arrays; every transform names its own buffers. */
@@ -20,12 +23,19 @@ export interface TransformContext {
   readonly specs: Leaves<ParamSpec>;
   /** scalars that change over a run without a new compilation: the scheduled learning rates, by the name of their setting */
   readonly rates: Readonly<Record<string, Tensor>>;
+  /** key of this step (u32 [2]), for random directions; differs from step to step, equal for equal seeds */
+  readonly key: Tensor;
+  /** mean loss of this step's batch at other parameters (same paths), a scalar: what zeroth-order methods evaluate */
+  lossAt(params: Leaves<Tensor>): Tensor;
 }
 
 export interface GradientTransform {
   /** State before the first step, on the host. */
   init(specs: Leaves<ParamSpec>): OptState<NDArray>;
-  /** One step. `updates` has the keys of `grads`; `state` has the structure that came in. */
+  /**
+   * One step. `grads` holds the parameters whose gradient the method needs (all, unless it says otherwise); `updates` has the keys of
+   * `context.params` for a whole optimizer and those of `grads` for a piece of one; `state` has the structure that came in.
+   */
   update(grads: Leaves<Tensor>, state: OptState<Tensor>, context: TransformContext): { updates: Leaves<Tensor>; state: OptState<Tensor> };
 }
 
@@ -35,6 +45,10 @@ export interface OptimizerMethod extends Method {
   readonly rates: readonly string[];
   /** the transform at full settings (defaults overridden by the user's) */
   create(settings: Settings): GradientTransform;
+  /** whether the backward pass has to give this parameter's gradient; absent = all of them. Where it says false, `grads` lacks the path. */
+  needsGradient?(spec: ParamSpec, path: string, settings: Settings): boolean;
+  /** evaluations of the loss by `lossAt` in one step, for the ledger; absent = none */
+  lossEvaluations?(settings: Settings): number;
   /** floating-point operations of one step over these parameters, for the ledger */
   flops(specs: Leaves<ParamSpec>, settings: Settings): number;
 }
