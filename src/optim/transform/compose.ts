@@ -1,7 +1,8 @@
 import type { ParamSpec } from '../../contracts/index.js';
 import type { NDArray } from '../../tensor/array.js';
+import { VitroError } from '../../tensor/errors.js';
 import type { Tensor } from '../../tensor/graph.js';
-import type { GradientTransform, Leaves, OptState } from './slot.js';
+import type { GradientTransform, Leaves, LossProbe, OptState, TransformContext } from './slot.js';
 
 /** Applies f to every leaf. */
 export const mapLeaves = <A, B>(leaves: Leaves<A>, f: (leaf: A, path: string) => B): Leaves<B> =>
@@ -12,6 +13,12 @@ export function leafAt<T>(leaves: Leaves<T>, path: string): T {
   const leaf = leaves[path];
   if (leaf === undefined) throw new RangeError(`no leaf "${path}" among ${Object.keys(leaves).join(', ')}`);
   return leaf;
+}
+
+/** The context's loss probe; a caller that gives none cannot run methods that evaluate the loss or draw random numbers. */
+export function probeOf(context: TransformContext, method: string): LossProbe {
+  if (context.probe) return context.probe;
+  throw new VitroError(`${method} evaluates the loss itself: give \`probe: { key, lossAt }\` in the context of its update`);
 }
 
 const pick = <T>(leaves: Leaves<T>, keep: (path: string) => boolean): Leaves<T> =>

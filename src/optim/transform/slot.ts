@@ -10,7 +10,11 @@ import type { Tensor } from '../../tensor/graph.js';
  */
 
 /** The slot, for the generated index. */
-export const slot = { id: 'optimizer', record: 'optimizers', summary: 'what becomes of gradients before they reach the parameters' } as const;
+export const slot = {
+  id: 'optimizer',
+  record: 'optimizers',
+  summary: 'what becomes of gradients before they reach the parameters',
+} as const;
 
 /** Values by parameter path, e.g. `layers.0.self_attn.q_proj.weight`. */
 export type Leaves<T> = Readonly<Record<string, T>>;
@@ -23,9 +27,14 @@ export interface TransformContext {
   readonly specs: Leaves<ParamSpec>;
   /** scalars that change over a run without a new compilation: the scheduled learning rates, by the name of their setting */
   readonly rates: Readonly<Record<string, Tensor>>;
+  /** what methods need that look at the loss or draw random numbers; training loops give it, see `probeOf` */
+  readonly probe?: LossProbe;
+}
+
+export interface LossProbe {
   /** key of this step (u32 [2]), for random directions; differs from step to step, equal for equal seeds */
   readonly key: Tensor;
-  /** mean loss of this step's batch at other parameters (same paths), a scalar: what zeroth-order methods evaluate */
+  /** mean loss of this step's batch at other parameters (all paths of `params`), a scalar */
   lossAt(params: Leaves<Tensor>): Tensor;
 }
 
