@@ -1,3 +1,3 @@
 export * from './perParameter.js';
-export * from './schedule.js';
+export * from './schedule/index.js';
 export * from './transform/index.js';

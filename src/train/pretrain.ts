@@ -1,7 +1,7 @@
 import type { Ledger, Settings } from '../contracts/index.js';
 import { type TextCorpus, type TokenBatch, trainingBatch, validationBatches } from '../data/textCorpus.js';
 import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs, decoderTrainFlopsPerToken, initDecoder } from '../models/decoder.js';
-import { warmupCosine } from '../optim/schedule.js';
+import { warmupCosine } from '../optim/schedule/index.js';
 import {
   applyUpdates,
   chain,
