@@ -1,1 +1,2 @@
-export * from './decoder.js';
+export * from './causalModel.js';
+export * from './decoder/index.js';

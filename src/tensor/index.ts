@@ -19,5 +19,5 @@ export { dequantizeBlocks, type QuantizedBlocks, type QuantizeOptions, quantizeB
 export { foldIn, randomKey, splitKey } from './random/threefry.js';
 export * as random from './random.js';
 export { evaluate, fromNDArray, type RefArray, toNDArray } from './reference/index.js';
-export { collectSites, site, withSites } from './site.js';
+export { collectSites, isWatched, site, withSites } from './site.js';
 export { mapTree, type Tree, treeDef, treeEntries, treeLeaves, treeUnflatten } from './tree.js';

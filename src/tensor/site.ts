@@ -90,6 +90,15 @@ export function collectSites<R>(patterns: readonly string[], fn: () => R): { res
   return { result, values };
 }
 
+/**
+ * Whether a handler waits for this site. For values that a fused operation never makes: the layer computes them openly only if somebody looks,
+ * and must then call `site` with them.
+ */
+export function isWatched(name: string): boolean {
+  for (const frame of frames) frame.seen.add(name);
+  return frames.some(({ entries }) => entries.some(({ matches }) => matches(name)));
+}
+
 /** Whether values of sites are being taken out of the graph that is built. */
 export const isCollecting = (): boolean => frames.some((f) => f.collecting);
 

@@ -1,6 +1,6 @@
 import type { Ledger, Settings } from '../contracts/index.js';
 import { type TextCorpus, type TokenBatch, trainingBatch, validationBatches } from '../data/textCorpus.js';
-import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs, decoderTrainFlopsPerToken, initDecoder } from '../models/decoder.js';
+import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs, decoderTrainFlopsPerToken, initDecoder } from '../models/decoder/index.js';
 import { warmupCosine } from '../optim/schedule/index.js';
 import {
   applyUpdates,

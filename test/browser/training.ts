@@ -1,5 +1,5 @@
 import type { ParamSpec } from '../../src/contracts/index.js';
-import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs } from '../../src/models/decoder.js';
+import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs } from '../../src/models/decoder/index.js';
 import { scaleByAdam } from '../../src/optim/transform/adam.js';
 import {
   addDecayedWeights,
@@ -18,6 +18,37 @@ import { type DecoderFixture, decoderShapes, decoderTokens, decoderWeights } fro
 interface State<T> {
   readonly params: Leaves<T>;
   readonly optimizer: OptState<T>;
+}
+
+/** The fixture's initial weights by our paths: its fused matrices hold q | k | v and gate | up side by side. */
+function fixtureWeights(c: DecoderFixture['config']): (path: string) => Float32Array {
+  const names: readonly (readonly [RegExp, string, number, number])[] = [
+    [/^embed_tokens\.weight$/, 'embed', 0, 1],
+    [/^norm\.weight$/, 'norm', 0, 1],
+    [/input_layernorm\.weight$/, 'norm1', 0, 1],
+    [/post_attention_layernorm\.weight$/, 'norm2', 0, 1],
+    [/q_proj\.weight$/, 'qkv', 0, 3],
+    [/k_proj\.weight$/, 'qkv', 1, 3],
+    [/v_proj\.weight$/, 'qkv', 2, 3],
+    [/o_proj\.weight$/, 'out', 0, 1],
+    [/gate_proj\.weight$/, 'gateUp', 0, 2],
+    [/up_proj\.weight$/, 'gateUp', 1, 2],
+    [/down_proj\.weight$/, 'down', 0, 1],
+  ];
+  const shapes = decoderShapes(c);
+  return (path) => {
+    const [, name, part, parts] = names.find(([pattern]) => pattern.test(path)) ?? [undefined, path, 0, 1];
+    const layer = /^layers\.\d+\./.exec(path)?.[0] ?? '';
+    const k = shapes.findIndex(([n]) => n === layer + name);
+    const [, shape] = shapes[k] as [string, number[]];
+    const whole = decoderWeights(k, shape);
+    const width = shape.at(-1) as number;
+    const own = width / parts;
+    return Float32Array.from(
+      { length: whole.length / parts },
+      (_, i) => whole[Math.floor(i / own) * width + part * own + (i % own)] as number,
+    );
+  };
 }
 
 /** The arguments of trainDecoder. */
@@ -63,9 +94,9 @@ export async function trainDecoder(c: DecoderFixture['config'], options: Compile
       Array.from({ length: c.batch }, (_, b) => stream.slice((s * c.batch + b) * row + shift).slice(0, c.context)),
       { dtype: 'i32' },
     );
-  const order = decoderShapes(c).map(([name]) => name);
+  const starts = fixtureWeights(c);
   let state: State<NDArray> = {
-    params: mapLeaves(specs, ({ shape }, path) => new NDArray('f32', shape, Float32Array.from(decoderWeights(order.indexOf(path), shape)))),
+    params: mapLeaves(specs, ({ shape }, path) => new NDArray('f32', shape, starts(path))),
     optimizer: transform.init(specs),
   };
   const losses: number[] = [];

@@ -8,8 +8,8 @@ import {
   decoderSpecs,
   decoderTrainFlopsPerToken,
   initDecoder,
-} from '../../src/models/decoder.js';
-import { array, compile, type NDArray, type Tensor } from '../../src/tensor/index.js';
+} from '../../src/models/decoder/index.js';
+import { array, compile, type NDArray, type Tensor, treeEntries } from '../../src/tensor/index.js';
 
 const config: DecoderConfig = {
   vocab_size: 11,
@@ -26,6 +26,9 @@ const loss = compile((params: Decoder<Tensor>, inputs: Tensor, targets: Tensor) 
 
 // ---- the same model in scalar loops, one sequence at a time ----
 type Rows = number[][];
+type Named<K extends string> = Readonly<Record<K, { readonly weight: NDArray }>>;
+type Attention = Named<'q_proj' | 'k_proj' | 'v_proj' | 'o_proj'>;
+type Mlp = Named<'gate_proj' | 'up_proj' | 'down_proj'>;
 const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((s, x, i) => s + x * (b[i] as number), 0);
 const matrixOf = (x: NDArray): Rows => x.toNested() as Rows;
 const times = (x: Rows, w: Rows): Rows =>
@@ -44,10 +47,11 @@ function turn(row: number[], position: number): number[] {
 function attend(layer: DecoderLayer<NDArray>, x: Rows): Rows {
   const [D, H] = [config.hidden_size, config.num_attention_heads];
   const d = D / H;
-  const qkv = times(x, matrixOf(layer.qkv));
+  const { q_proj, k_proj, v_proj, o_proj } = layer.self_attn as unknown as Attention;
+  const joint = [q_proj, k_proj, v_proj].map(({ weight }) => times(x, matrixOf(weight)));
   const mixed = x.map(() => new Array<number>(D).fill(0));
   for (let h = 0; h < H; h++) {
-    const part = (which: number): Rows => qkv.map((row) => row.slice(which * D + h * d, which * D + (h + 1) * d));
+    const part = (which: number): Rows => (joint[which] as Rows).map((row) => row.slice(h * d, (h + 1) * d));
     const [q, k, v] = [part(0).map(turn), part(1).map(turn), part(2)] as [Rows, Rows, Rows];
     q.forEach((query, t) => {
       const weights = k.slice(0, t + 1).map((key) => Math.exp(dot(query, key) / Math.sqrt(d)));
@@ -56,23 +60,24 @@ function attend(layer: DecoderLayer<NDArray>, x: Rows): Rows {
         (mixed[t] as number[])[h * d + i] = weights.reduce((s, w, u) => s + (w / total) * ((v[u] as number[])[i] as number), 0);
     });
   }
-  return times(mixed, matrixOf(layer.out));
+  return times(mixed, matrixOf(o_proj.weight));
 }
 function feed(layer: DecoderLayer<NDArray>, x: Rows): Rows {
-  const F = config.intermediate_size;
-  const hidden = times(x, matrixOf(layer.gateUp)).map((row) =>
-    row.slice(0, F).map((g, i) => (g / (1 + Math.exp(-g))) * (row[F + i] as number)),
+  const { gate_proj, up_proj, down_proj } = layer.mlp as unknown as Mlp;
+  const up = times(x, matrixOf(up_proj.weight));
+  const hidden = times(x, matrixOf(gate_proj.weight)).map((row, t) =>
+    row.map((g, i) => (g / (1 + Math.exp(-g))) * ((up[t] as number[])[i] as number)),
   );
-  return times(hidden, matrixOf(layer.down));
+  return times(hidden, matrixOf(down_proj.weight));
 }
 function plainLosses(params: Decoder<NDArray>, ids: number[], targets: number[]): number[] {
-  const table = matrixOf(params.embed);
+  const table = matrixOf(params.embed_tokens.weight);
   let x = ids.map((id) => [...(table[id] as number[])]);
   for (const layer of params.layers) {
-    x = plus(x, attend(layer, norm(x, layer.norm1.toNumbers())));
-    x = plus(x, feed(layer, norm(x, layer.norm2.toNumbers())));
+    x = plus(x, attend(layer, norm(x, layer.input_layernorm?.weight.toNumbers() ?? [])));
+    x = plus(x, feed(layer, norm(x, layer.post_attention_layernorm.weight.toNumbers())));
   }
-  return norm(x, params.norm.toNumbers()).map((row, t) => {
+  return norm(x, params.norm.weight.toNumbers()).map((row, t) => {
     const logits = table.map((e) => dot(e, row));
     return Math.log(logits.reduce((s, z) => s + Math.exp(z), 0)) - (logits[targets[t] as number] as number);
   });
@@ -81,9 +86,10 @@ function plainLosses(params: Decoder<NDArray>, ids: number[], targets: number[])
 describe('decoder', () => {
   // the start is nearly uniform; larger weights make every part count
   const params = initDecoder(config, 3);
-  for (const p of [params.embed, ...params.layers.flatMap((l) => [l.qkv, l.out, l.gateUp, l.down])]) {
+  for (const [path, p] of treeEntries<NDArray>(params as never)) {
+    if (p.shape.length === 1) continue;
     const data = p.data as Float32Array;
-    for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) * (p === params.embed ? 40 : 3);
+    for (let i = 0; i < data.length; i++) data[i] = (data[i] as number) * (path.startsWith('embed') ? 40 : 3);
   }
   const ids = [
     [3, 1, 4, 1, 5],
@@ -106,19 +112,21 @@ describe('decoder', () => {
     const start = initDecoder(config, 1);
     const got = (await loss.run(start, array(ids, { dtype: 'i32' }), array(targets, { dtype: 'i32' }))).item();
     expect(got).toBeCloseTo(Math.log(11), 1);
-    expect(initDecoder(config, 1).layers[1]?.qkv.toNumbers()).toEqual(start.layers[1]?.qkv.toNumbers());
-    expect(initDecoder(config, 2).embed.toNumbers()).not.toEqual(start.embed.toNumbers());
+    const values = (d: Decoder<NDArray>): number[][] => treeEntries<NDArray>(d as never).map(([, p]) => p.toNumbers());
+    expect(values(initDecoder(config, 1))).toEqual(values(start));
+    expect(initDecoder(config, 2).embed_tokens.weight.toNumbers()).not.toEqual(start.embed_tokens.weight.toNumbers());
   });
 
   it('draws weights with the stated spread', () => {
-    const { layers, embed } = initDecoder({ ...config, vocab_size: 256, hidden_size: 64, intermediate_size: 128 }, 0);
+    const start = initDecoder({ ...config, vocab_size: 256, hidden_size: 64, intermediate_size: 128 }, 0);
     const spread = (x?: NDArray): number => {
       const values = x?.toNumbers() ?? [];
       return Math.sqrt(values.reduce((s, v) => s + v * v, 0) / values.length);
     };
-    expect(spread(embed) / 0.02).toBeCloseTo(1, 1);
-    expect(spread(layers[0]?.qkv) * Math.sqrt(3 * 64)).toBeCloseTo(1, 1);
-    expect(spread(layers[0]?.down) * Math.sqrt(3 * 128) * 2).toBeCloseTo(1, 1);
+    const params = Object.fromEntries(treeEntries<NDArray>(start as never));
+    expect(spread(params['embed_tokens.weight']) / 0.02).toBeCloseTo(1, 1);
+    expect(spread(params['layers.0.self_attn.q_proj.weight']) * Math.sqrt(3 * 64)).toBeCloseTo(1, 1);
+    expect(spread(params['layers.0.mlp.down_proj.weight']) * Math.sqrt(3 * 128) * 2).toBeCloseTo(1, 1);
   });
 
   it('counts parameters and operations', () => {

@@ -2,6 +2,10 @@
 
 import { attentions } from '../../nn/attention/index.js';
 import { slot as attentionsSlot } from '../../nn/attention/slot.js';
+import { positions } from '../../nn/position/index.js';
+import { slot as positionsSlot } from '../../nn/position/slot.js';
+import { routers } from '../../nn/router/index.js';
+import { slot as routersSlot } from '../../nn/router/slot.js';
 import { schedules } from '../../optim/schedule/index.js';
 import { slot as schedulesSlot } from '../../optim/schedule/slot.js';
 import { optimizers } from '../../optim/transform/index.js';
@@ -11,6 +15,8 @@ import type { CodeSlot } from './types.js';
 /** Every slot of the code with its methods. */
 export const slots: readonly CodeSlot[] = [
   { ...attentionsSlot, folder: 'src/nn/attention', methods: attentions },
+  { ...positionsSlot, folder: 'src/nn/position', methods: positions },
+  { ...routersSlot, folder: 'src/nn/router', methods: routers },
   { ...schedulesSlot, folder: 'src/optim/schedule', methods: schedules },
   { ...optimizersSlot, folder: 'src/optim/transform', methods: optimizers },
 ];

@@ -1,0 +1,155 @@
+import type { AttentionView, CacheShape } from '../../nn/attention/index.js';
+import { mergeHeads } from '../../nn/attention/index.js';
+import { norm } from '../../nn/norm.js';
+import type { AppliedPosition, Positions } from '../../nn/position/index.js';
+import { type NDArray, zeros } from '../../tensor/array.js';
+import type { Dim } from '../../tensor/dim.js';
+import type { Tensor } from '../../tensor/graph.js';
+import { cachedAttention, type RopeTables } from '../../tensor/ops/attention.js';
+import { iota } from '../../tensor/ops/create.js';
+import { add, and, cast, eq, le, lt, sub, where } from '../../tensor/ops/elementwise.js';
+import { matmul } from '../../tensor/ops/matmul.js';
+import { reshape, transpose, unsqueeze } from '../../tensor/ops/movement.js';
+import { dimOf } from '../../tensor/ops/operand.js';
+import { site } from '../../tensor/site.js';
+import type { DecoderConfig } from './config.js';
+import { type AttendLayer, applyPositions, decoderBlock, embedTokens } from './forward.js';
+import { type DecoderParts, decoderParts } from './parts.js';
+import type { Decoder, DecoderLayer } from './specs.js';
+
+/** Keys [B, Hk, C, dk] and values [B, Hv, C, dv] of every layer, C being the capacity in tokens. */
+export type KvCache<T> = readonly { readonly k: T; readonly v: T }[];
+
+/** What a cache keeps for each token and layer. */
+export function cacheShape(config: DecoderConfig): CacheShape {
+  const { attention, attentionContext } = decoderParts(config);
+  return attention.cacheShape(attentionContext);
+}
+
+/** An empty cache for `batch` sequences of up to `capacity` tokens. */
+export function emptyCache(config: DecoderConfig, batch: number, capacity: number): KvCache<NDArray> {
+  const { keys, values } = cacheShape(config);
+  return Array.from({ length: config.num_hidden_layers }, () => ({
+    k: zeros([batch, keys[0], capacity, keys[1]]),
+    v: zeros([batch, values[0], capacity, values[1]]),
+  }));
+}
+
+/** Bytes that a cache holds for one token of one sequence, in float32. */
+export function cacheBytesPerToken(config: DecoderConfig): number {
+  const { keys, values } = cacheShape(config);
+  return 4 * config.num_hidden_layers * (keys[0] * keys[1] + values[0] * values[1]);
+}
+
+/** Where the S new tokens of a call stand, and which rows of the cache they may see. */
+interface CacheView {
+  /** i32 [B, S] */
+  readonly positions: Tensor;
+  /** bool [B, 1, S, C] for a window of so many keys (0 = all) */
+  mask(window: number): Tensor;
+  /** the cache with the new rows written */
+  write(cache: Tensor, rows: Tensor): Tensor;
+}
+
+function viewOf(lengths: Tensor, steps: Dim, capacity: Dim): CacheView {
+  const positions = add(unsqueeze(lengths, 1), iota([1, steps], 1));
+  const slots_11C = iota([1, 1, capacity], 2);
+  const at_BS1 = unsqueeze(positions, 2);
+  // one-hot products copy a row exactly: every other term is 0
+  const chosen_B1CS = unsqueeze(transpose(cast(eq(at_BS1, slots_11C), 'f32'), [0, 2, 1]), 1);
+  const end = unsqueeze(add(lengths, steps as number), 1);
+  const row_1C = iota([1, capacity], 1);
+  const written_B1C1 = unsqueeze(unsqueeze(and(le(unsqueeze(lengths, 1), row_1C), lt(row_1C, end)), 1), 3);
+  return {
+    positions,
+    mask: (window) => {
+      const past = le(slots_11C, at_BS1);
+      return unsqueeze(window > 0 ? and(past, lt(sub(at_BS1, window), slots_11C)) : past, 1);
+    },
+    write: (cache, rows) => where(written_B1C1, matmul(chosen_B1CS, rows), cache),
+  };
+}
+
+/** Attention over a cache, for any method; returns the layer function and collects the caches written. */
+function attendCached(
+  parts: DecoderParts,
+  cache: KvCache<Tensor>,
+  lengths: Tensor,
+  view: CacheView,
+  applied: ReadonlyMap<string, AppliedPosition>,
+  written: { k: Tensor; v: Tensor }[],
+): AttendLayer {
+  const { attention, attentionContext: context, config, position } = parts;
+  const capacity = dimOf((cache[0] as { k: Tensor }).k, 2);
+  const tables = new Map<string, RopeTables | undefined>();
+  const tablesOf = (type: 'full_attention' | 'sliding_attention'): RopeTables | undefined => {
+    if (!tables.has(type) && typeof capacity === 'number')
+      tables.set(type, position.tables?.(parts.positionConfig, parts.positionSettings[type], capacity));
+    return tables.get(type);
+  };
+  const generic = (layer: DecoderLayer<Tensor>, x: Tensor, index: number, window: number, own: AppliedPosition): Tensor => {
+    const name = `layers.${index}.attn`;
+    const heads = attention.project(layer.self_attn, x, context);
+    const turn = own.rotate ?? ((h: Tensor) => h);
+    const past = cache[index] as { k: Tensor; v: Tensor };
+    const k = view.write(past.k, site(`${name}.k`, turn(heads.k)));
+    const v = view.write(past.v, site(`${name}.v`, heads.v));
+    written[index] = { k, v };
+    const seen: AttentionView = {
+      causal: false,
+      window: 0,
+      mask: view.mask(window),
+      scale: context.config.scale,
+      softcap: context.config.softcap,
+      name,
+      ...(own.bias ? { bias: own.bias } : {}),
+    };
+    const mixed = attention.attend(layer.self_attn, { q: site(`${name}.q`, turn(heads.q)), k, v }, seen, context);
+    return attention.output(layer.self_attn, site(`${name}.mixed`, mixed), x, context);
+  };
+  return (layer, x, index) => {
+    const type = config.layer_types[index] ?? 'full_attention';
+    const window = type === 'sliding_attention' ? (config.sliding_window ?? 0) : 0;
+    const own = applied.get(type) ?? {};
+    const rope = tablesOf(type);
+    const fused =
+      attention.isPlainSoftmax && window === 0 && context.config.softcap === 0 && !own.bias && (rope !== undefined || !own.rotate);
+    if (!fused) return generic(layer, x, index, window, own);
+    const { q, k, v } = attention.project(layer.self_attn, x, context);
+    const past = cache[index] as { k: Tensor; v: Tensor };
+    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, scale } = context.config;
+    const result = cachedAttention(
+      { q: mergeHeads(q), k: mergeHeads(k), v: mergeHeads(v), pastK: past.k, pastV: past.v, length: lengths, ...(rope ? { rope } : {}) },
+      { heads, kvHeads, scale },
+    );
+    written[index] = { k: result.pastK, v: result.pastV };
+    const [batch, steps] = [dimOf(x, 0), dimOf(x, 1)];
+    const mixed = transpose(reshape(result.out, [batch, steps, heads, head_dim]), [0, 2, 1, 3]);
+    return attention.output(layer.self_attn, mixed, x, context);
+  };
+}
+
+/**
+ * Last hidden states [B, S, D] of S new tokens per sequence, ids i32 [B, S], after the `lengths` i32 [B] tokens that the cache holds, and the cache
+ * with the new tokens. Rows beyond a sequence's length may hold anything: they are not seen. The caller keeps length + S within the capacity.
+ */
+export function decoderStep(
+  config: DecoderConfig,
+  params: Decoder<Tensor>,
+  ids: Tensor,
+  cache: KvCache<Tensor>,
+  lengths: Tensor,
+): { hidden: Tensor; cache: KvCache<Tensor> } {
+  const parts = decoderParts(config);
+  const capacity = dimOf((cache[0] as { k: Tensor }).k, 2) as number;
+  const view = viewOf(lengths, dimOf(ids, 1), capacity);
+  const queries: Positions = { ids: view.positions, limit: capacity };
+  const applied = applyPositions(parts, params, queries, { count: capacity });
+  const written: { k: Tensor; v: Tensor }[] = [];
+  const attend = attendCached(parts, cache, lengths, view, applied, written);
+  const x = params.layers.reduce(
+    (h, layer, index) => decoderBlock(parts, layer, h, index, attend),
+    embedTokens(parts, params, ids, applied.values()),
+  );
+  return { hidden: norm(parts.norm, params.norm, x), cache: written };
+}

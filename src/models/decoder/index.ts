@@ -1,0 +1,5 @@
+export * from './cached.js';
+export { completeConfig, type DecoderConfig, type FullDecoderConfig } from './config.js';
+export * from './forward.js';
+export { type DecoderParts, decoderParts } from './parts.js';
+export * from './specs.js';
