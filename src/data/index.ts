@@ -1,0 +1,16 @@
+export { cacheDir } from './cacheDir.js';
+export { type CorpusOptions, corpusIds, loadCorpus } from './corpora.js';
+export { DataError, type DataFormat, type Dataset, type Row, type RowRange } from './dataset/dataset.js';
+export { datasetFromRows } from './dataset/memory.js';
+export { type OpenDatasetOptions, openDataset } from './dataset/open.js';
+export { nearestName } from './names.js';
+export * from './probes/index.js';
+export type { Batch, BatchSource, JsonValue } from './stream/batch.js';
+export { type MixtureOptions, mixture } from './stream/mixture.js';
+export { type PackedOptions, packedDocuments } from './stream/packed.js';
+export { permutation } from './stream/permutation.js';
+export { randomWindows, trainingBatch, validationBatches } from './stream/windows.js';
+export { loadTinyShakespeare, splitText, type TextCorpus, type TokenBatch } from './textCorpus.js';
+export { type EncodeOptions, type EncodeProgress, encodeDocuments, encodeTokens, tokensKey } from './tokens/encode.js';
+export { type CacheTokensOptions, cacheTokens } from './tokens/tokenCache.js';
+export { memoryTokens, type TokenReader, type TokenStore } from './tokens/tokenStore.js';
