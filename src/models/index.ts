@@ -1,2 +1,3 @@
 export * from './causalModel.js';
 export * from './decoder/index.js';
+export * from './tokenizer/index.js';

@@ -1,0 +1,11 @@
+export { type ByteTokenizerOptions, byteTokenizer } from './byte.js';
+export type { TokenizerConfig } from './config.js';
+export { loadTokenizer, saveTokenizer } from './files.js';
+export { tokenizerFromGgufMetadata } from './gguf.js';
+export { tokenizerFromJson } from './huggingFace.js';
+export { tokenizerFromLlama2c } from './llama2c.js';
+export { tokenizerFromSentencePiece } from './sentencePiece.js';
+export { StreamDecoder } from './streamDecoder.js';
+export type { SerializableTokenizer } from './subwordTokenizer.js';
+export { type TiktokenRanks, tokenizerFromTiktoken } from './tiktoken.js';
+export { vocabularyAsJson } from './vocabAndMerges.js';
