@@ -92,7 +92,8 @@ function attendCached(
     const heads = attention.project(layer.self_attn, x, context);
     const turn = own.rotate ?? ((h: Tensor) => h);
     const past = cache[index] as { k: Tensor; v: Tensor };
-    const k = view.write(past.k, site(`${name}.k`, turn(heads.k)));
+    const late = attention.makesKeysLate?.(context) ?? false;
+    const k = view.write(past.k, site(`${name}.k`, late ? heads.k : turn(heads.k)));
     const v = view.write(past.v, site(`${name}.v`, heads.v));
     written[index] = { k, v };
     const seen: AttentionView = {
@@ -103,6 +104,7 @@ function attendCached(
       softcap: context.config.softcap,
       name,
       ...(own.bias ? { bias: own.bias } : {}),
+      ...(late && own.rotateKeys ? { rotateKeys: own.rotateKeys } : {}),
     };
     const mixed = attention.attend(layer.self_attn, { q: site(`${name}.q`, turn(heads.q)), k, v }, seen, context);
     return attention.output(layer.self_attn, site(`${name}.mixed`, mixed), x, context);

@@ -3,6 +3,7 @@ import { type FeedForward, feedForward } from '../../nn/feedForward.js';
 import { type Head, headLoss } from '../../nn/head.js';
 import { type NormWeights, norm } from '../../nn/norm.js';
 import type { AppliedPosition, Positions } from '../../nn/position/index.js';
+import type { Dim } from '../../tensor/dim.js';
 import { VitroError } from '../../tensor/errors.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { checkpoint } from '../../tensor/ops/control.js';
@@ -11,9 +12,9 @@ import { embedding } from '../../tensor/ops/indexing.js';
 import { segmentMask } from '../../tensor/ops/mask.js';
 import { unsqueeze } from '../../tensor/ops/movement.js';
 import { site } from '../../tensor/site.js';
-import type { DecoderConfig } from './config.js';
+import type { DecoderConfig, FullDecoderConfig } from './config.js';
 import { type DecoderParts, decoderParts } from './parts.js';
-import type { Decoder, DecoderLayer } from './specs.js';
+import type { Decoder, DecoderLayer, ExtraLayer } from './specs.js';
 
 /** How a batch of tokens is looked at. */
 export interface DecoderView {
@@ -65,7 +66,9 @@ function attendWithin(parts: DecoderParts, segments: Tensor | undefined, applied
     const position = applied.get(type) ?? {};
     const heads = attention.project(layer.self_attn, x, context);
     const turn = position.rotate ?? ((h: Tensor) => h);
-    const [q, k, v] = [site(`${name}.q`, turn(heads.q)), site(`${name}.k`, turn(heads.k)), site(`${name}.v`, heads.v)];
+    const late = attention.makesKeysLate?.(context) ?? false;
+    const keys = late ? heads.k : turn(heads.k);
+    const [q, k, v] = [site(`${name}.q`, turn(heads.q)), site(`${name}.k`, keys), site(`${name}.v`, heads.v)];
     const view = {
       causal: true,
       window: type === 'sliding_attention' ? (config.sliding_window ?? 0) : 0,
@@ -74,6 +77,7 @@ function attendWithin(parts: DecoderParts, segments: Tensor | undefined, applied
       name,
       ...(mask ? { mask } : {}),
       ...(position.bias ? { bias: position.bias } : {}),
+      ...(late && position.rotateKeys ? { rotateKeys: position.rotateKeys } : {}),
     };
     const mixed = site(`${name}.mixed`, attention.attend(layer.self_attn, { q, k, v }, view, context));
     return attention.output(layer.self_attn, mixed, x, context);
@@ -83,7 +87,7 @@ function attendWithin(parts: DecoderParts, segments: Tensor | undefined, applied
 /** What the position method does in layers of each type. */
 export function applyPositions(
   parts: DecoderParts,
-  params: Decoder<Tensor>,
+  params: Pick<Decoder<Tensor>, 'position'>,
   queries: Positions,
   keys: Positions,
 ): Map<'full_attention' | 'sliding_attention', AppliedPosition> {
@@ -105,14 +109,19 @@ export function embedTokens(parts: DecoderParts, params: Decoder<Tensor>, ids: T
   return site('embed', first?.embed ? first.embed(scaled) : scaled);
 }
 
+/** Where `time` tokens of a batch stand under a view. */
+function positionsOf(config: FullDecoderConfig, time: Dim | undefined, view: DecoderView): Positions {
+  const limit = config.max_position_embeddings;
+  if (typeof time !== 'number' || time > limit)
+    throw new VitroError(`decoder: the tokens must be [B, T] with a fixed T of at most ${limit}, got T = ${time}`);
+  return view.positions ? { ids: view.positions, limit } : { count: time };
+}
+
 /** Last hidden states [B, T, D] (after the final norm) of token ids [B, T], T at most the context. */
 export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, ids: Tensor, options: DecoderOptions = {}): Tensor {
   const parts = decoderParts(config);
-  const limit = config.max_position_embeddings;
-  const time = ids.shape[1];
-  if (ids.rank !== 2 || typeof time !== 'number' || time > limit)
-    throw new VitroError(`decoder: ids must be [B, T] with a fixed T of at most ${limit}, got [${ids.shape.join(', ')}]`);
-  const positions: Positions = options.positions ? { ids: options.positions, limit } : { count: time };
+  if (ids.rank !== 2) throw new VitroError(`decoder: ids must be [B, T], got [${ids.shape.join(', ')}]`);
+  const positions = positionsOf(parts.config, ids.shape[1], options);
   const applied = applyPositions(parts, params, positions, positions);
   const attend = attendWithin(parts, options.segment_ids, applied);
   const first = embedTokens(parts, params, ids, applied.values());
@@ -121,6 +130,23 @@ export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, id
     return options.checkpointLayers ? checkpoint(block, { label: 'layer' })(h, layer) : block(h, layer);
   }, first);
   return site('norm', norm(parts.norm, params.norm, x));
+}
+
+/** One more layer over hidden states [B, T, D], with the norm behind it: [B, T, D]. Its attention sees as far as the model's last layer. */
+export function decoderExtraLayer(
+  config: DecoderConfig,
+  params: Decoder<Tensor>,
+  weights: ExtraLayer<Tensor>,
+  x: Tensor,
+  view: DecoderView = {},
+): Tensor {
+  const own = decoderParts(config);
+  const { layer_types, moe_layers, num_hidden_layers: index } = own.config;
+  const last = layer_types[index - 1] ?? 'full_attention';
+  const parts = { ...own, config: { ...own.config, layer_types: [...layer_types, last], moe_layers: [...moe_layers, false] } };
+  const positions = positionsOf(parts.config, x.shape[1], view);
+  const attend = attendWithin(parts, view.segment_ids, applyPositions(parts, params, positions, positions));
+  return norm(parts.norm, weights.norm, decoderBlock(parts, weights.layer, x, index, attend));
 }
 
 /** What turns hidden states into logits. */

@@ -61,16 +61,18 @@ export function decoderParts(given: DecoderConfig): DecoderParts {
   };
   const shared: Settings = Object.hasOwn(position.defaults, 'rope_theta') ? { rope_theta: config.rope_theta } : {};
   const full = { ...position.defaults, ...shared, ...config.position_settings };
+  const attentionContext: AttentionContext = { config: attentionConfig, settings: { ...attention.defaults, ...config.attention_settings } };
+  const [heads, headSize] = attention.queryShape(attentionContext);
   return {
     config,
     norm,
     attention,
-    attentionContext: { config: attentionConfig, settings: { ...attention.defaults, ...config.attention_settings } },
+    attentionContext,
     position,
     positionConfig: {
       hidden_size: config.hidden_size,
-      num_attention_heads: config.num_attention_heads,
-      head_dim: config.head_dim,
+      num_attention_heads: heads,
+      head_dim: headSize,
       max_position_embeddings: config.max_position_embeddings,
     },
     positionSettings: { full_attention: full, sliding_attention: { ...full, ...config.local_position_settings } },

@@ -8,7 +8,7 @@ import type { NDArray } from '../../tensor/array.js';
 import { randomKey } from '../../tensor/random/threefry.js';
 import { type Tree, treeEntries } from '../../tensor/tree.js';
 import type { DecoderConfig } from './config.js';
-import { decoderParts } from './parts.js';
+import { type DecoderParts, decoderParts } from './parts.js';
 
 /** Parameters of one block; which norms there are follows from norm_placement. */
 export interface DecoderLayer<T> {
@@ -33,28 +33,46 @@ export interface Decoder<T> {
   readonly lm_head?: { /** [V, D] */ readonly weight: T };
 }
 
+const gainSpec = ({ norm, config }: DecoderParts): NormWeights<ParamSpec> => normSpec(norm, config.hidden_size);
+
+function layerSpecs(parts: DecoderParts, isMixture: boolean): DecoderLayer<ParamSpec> {
+  const { config, attention, attentionContext, feedForward, expert } = parts;
+  const { norm_placement } = config;
+  return {
+    ...(norm_placement === 'post' ? {} : { input_layernorm: gainSpec(parts) }),
+    self_attn: attention.specs(attentionContext),
+    post_attention_layernorm: gainSpec(parts),
+    ...(norm_placement === 'sandwich' ? { pre_feedforward_layernorm: gainSpec(parts) } : {}),
+    ...(norm_placement === 'pre' ? {} : { post_feedforward_layernorm: gainSpec(parts) }),
+    mlp: isMixture ? expertSpecs(expert, config.num_experts) : feedForwardSpecs(feedForward),
+  };
+}
+
 /** Shapes, roles and starting values of all parameters. */
 export function decoderSpecs(given: DecoderConfig): Decoder<ParamSpec> {
-  const { config, norm, attention, attentionContext, position, positionConfig, positionSettings, feedForward, expert } =
-    decoderParts(given);
-  const { vocab_size: V, hidden_size: D, norm_placement } = config;
-  const gain = (): NormWeights<ParamSpec> => normSpec(norm, D);
+  const parts = decoderParts(given);
+  const { config, position, positionConfig, positionSettings } = parts;
+  const { vocab_size: V, hidden_size: D } = config;
   const table = (): { weight: ParamSpec } => ({ weight: paramSpec('embedding', [V, D], { kind: 'normal', std: 0.02 }) });
   const own = position.specs?.(positionConfig, positionSettings.full_attention);
   return {
     embed_tokens: table(),
     ...(own ? { position: own } : {}),
-    layers: config.moe_layers.map((isMixture) => ({
-      ...(norm_placement === 'post' ? {} : { input_layernorm: gain() }),
-      self_attn: attention.specs(attentionContext),
-      post_attention_layernorm: gain(),
-      ...(norm_placement === 'sandwich' ? { pre_feedforward_layernorm: gain() } : {}),
-      ...(norm_placement === 'pre' ? {} : { post_feedforward_layernorm: gain() }),
-      mlp: isMixture ? expertSpecs(expert, config.num_experts) : feedForwardSpecs(feedForward),
-    })),
-    norm: gain(),
+    layers: config.moe_layers.map((isMixture) => layerSpecs(parts, isMixture)),
+    norm: gainSpec(parts),
     ...(config.tie_word_embeddings ? {} : { lm_head: table() }),
   };
+}
+
+/** Parameters of one more layer, for a head that is trained beside the model: a block of the decoder's kind without experts, and the norm behind it. */
+export interface ExtraLayer<T> {
+  readonly layer: DecoderLayer<T>;
+  readonly norm: NormWeights<T>;
+}
+
+export function extraLayerSpecs(config: DecoderConfig): ExtraLayer<ParamSpec> {
+  const parts = decoderParts(config);
+  return { layer: layerSpecs(parts, false), norm: gainSpec(parts) };
 }
 
 /** Starting parameters of a seed, on the host. */
@@ -82,4 +100,10 @@ function activeParameters(config: DecoderConfig): number {
 export function decoderTrainFlopsPerToken(config: DecoderConfig, context = config.max_position_embeddings): number {
   const { attention, attentionContext } = decoderParts(config);
   return 6 * activeParameters(config) + 3 * config.num_hidden_layers * attention.flopsPerToken(attentionContext, context);
+}
+
+/** Floating-point operations of training an extra layer, for one token; counted as those of the model's own layers. */
+export function extraLayerTrainFlopsPerToken(config: DecoderConfig, context = config.max_position_embeddings): number {
+  const { attention, attentionContext } = decoderParts(config);
+  return 6 * countParams(extraLayerSpecs(config)) + 3 * attention.flopsPerToken(attentionContext, context);
 }

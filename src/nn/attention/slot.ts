@@ -53,6 +53,8 @@ export interface AttentionView {
   readonly bias?: Tensor;
   readonly scale: number;
   readonly softcap: number;
+  /** turns keys [B, Hk, Tk, dq] of all Tk positions; set where the method makes keys late and the positions rotate */
+  readonly rotateKeys?: (k: Tensor) => Tensor;
   /** dotted name of the layer's attention, for sites, e.g. `layers.3.attn` */
   readonly name: string;
 }
@@ -82,8 +84,12 @@ export interface AttentionMethod extends Method {
   /** Writes back: the result of `attend` and the layer's input x -> [B, T, D]. */
   output(weights: ParamTree<Tensor>, mixed: Tensor, x: Tensor, context: AttentionContext): Tensor;
   cacheShape(context: AttentionContext): CacheShape;
+  /** [H', dq] of the queries, as positions turn them and biases count them. */
+  queryShape(context: AttentionContext): readonly [number, number];
+  /** Whether `project` gives keys in a form from which `attend` makes the ones that are scored, and turns those with `view.rotateKeys`. */
+  makesKeysLate?(context: AttentionContext): boolean;
   /** Whether `attend` is exactly softmax(scale q k^T + bias) v with grouped heads, so that the engine's fused cached attention may do it. */
   readonly isPlainSoftmax: boolean;
-  /** Floating-point operations of `attend` for one token at this context length, forward, counted full, not causal. */
+  /** Floating-point operations for one token at this context length beyond two for each parameter, forward, counted full, not causal. */
   flopsPerToken(context: AttentionContext, length: number): number;
 }

@@ -54,5 +54,6 @@ export const softmax: AttentionMethod = {
   attend: (_weights, heads, view) => readValues(heads, view),
   output: (weights, mixed) => linear(weightsOf(weights, 'o_proj'), mergeHeads(mixed)),
   cacheShape: ({ config: { num_key_value_heads: Hk, head_dim: d } }) => ({ keys: [Hk, d], values: [Hk, d] }),
+  queryShape: ({ config: { num_attention_heads: H, head_dim: d } }) => [H, d],
   flopsPerToken: ({ config: { num_attention_heads: H, head_dim: d } }, length) => 4 * length * H * d,
 };

@@ -33,6 +33,17 @@ function rowsAt(config: PositionConfig, settings: Settings, positions: Positions
 export const rotarySize = (config: PositionConfig, settings: Settings): number =>
   2 * Math.floor((config.head_dim * Number(settings.partial_rotary_factor)) / 2);
 
+/** Turns [B, H, T, d] by the positions of its T tokens. */
+function turner(config: PositionConfig, settings: Settings, positions: Positions): (x: Tensor) => Tensor {
+  const size = rotarySize(config, settings);
+  const { cos, sin } = rowsAt(config, settings, positions);
+  return (x) => {
+    if (size === config.head_dim) return applyRotary(x, cos, sin);
+    const turned = applyRotary(slice(x, [[], [], [], [0, size]]), cos, sin);
+    return concat([turned, slice(x, [[], [], [], [size]])], -1);
+  };
+}
+
 /**
  * Rotary position embedding (Su et al. 2021, arXiv:2104.09864): pairs (i, i + r/2) of the first r features of queries and keys turn by
  * position * rope_theta^(-2i/r). Scaling types of the field change the frequencies: linear, dynamic, yarn, llama3, longrope.
@@ -51,16 +62,9 @@ export const rope: PositionMethod = {
   limits: [],
   provenance: 'paper',
   assumes: [],
-  apply: ({ config, settings, queries }) => {
-    const { cos, sin } = rowsAt(config, settings, queries);
-    const size = rotarySize(config, settings);
-    return {
-      rotate: (x) => {
-        if (size === config.head_dim) return applyRotary(x, cos, sin);
-        const turned = applyRotary(slice(x, [[], [], [], [0, size]]), cos, sin);
-        return concat([turned, slice(x, [[], [], [], [size]])], -1);
-      },
-    };
+  apply: ({ config, settings, queries, keys }) => {
+    const rotate = turner(config, settings, queries);
+    return { rotate, rotateKeys: keys === queries ? rotate : turner(config, settings, keys) };
   },
   tables: (config, settings, limit) => (rotarySize(config, settings) === config.head_dim ? tablesOf(config, settings, limit) : undefined),
 };

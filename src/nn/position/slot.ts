@@ -39,6 +39,8 @@ export interface AppliedPosition {
   readonly embed?: (x: Tensor) => Tensor;
   /** turns queries and keys [B, H, T, d] of the tokens of this call */
   readonly rotate?: (x: Tensor) => Tensor;
+  /** turns keys [B, H, Tk, d] of everything that may be looked at; present with `rotate` */
+  readonly rotateKeys?: (x: Tensor) => Tensor;
   /** added to the scores, broadcasts to [B, H, Tq, Tk] */
   readonly bias?: Tensor;
 }
