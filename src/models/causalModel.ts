@@ -9,8 +9,15 @@ import { randomKey } from '../tensor/random/threefry.js';
 import type { KvCache } from './decoder/cached.js';
 import { cacheBytesPerToken, decoderStep, emptyCache } from './decoder/cached.js';
 import type { DecoderConfig } from './decoder/config.js';
-import { type DecoderOptions, decoderHead, decoderHidden } from './decoder/forward.js';
-import { type Decoder, decoderSpecs, decoderTrainFlopsPerToken } from './decoder/specs.js';
+import { type DecoderOptions, type DecoderView, decoderExtraLayer, decoderHead, decoderHidden } from './decoder/forward.js';
+import {
+  type Decoder,
+  decoderSpecs,
+  decoderTrainFlopsPerToken,
+  type ExtraLayer,
+  extraLayerSpecs,
+  extraLayerTrainFlopsPerToken,
+} from './decoder/specs.js';
 
 /**
  * What training loops and generation need of a language model, whatever its family. Parameters are plain trees: of specs, of host arrays or of
@@ -18,6 +25,7 @@ import { type Decoder, decoderSpecs, decoderTrainFlopsPerToken } from './decoder
  */
 export interface CausalModel {
   readonly vocab_size: number;
+  readonly hidden_size: number;
   /** longest context */
   readonly context: number;
   readonly specs: ParamTree<ParamSpec>;
@@ -35,6 +43,13 @@ export interface CausalModel {
   readonly cacheBytesPerToken: number;
   /** floating-point operations of forward and backward for one token at this context; forward alone is a third */
   trainFlopsPerToken(context: number): number;
+  /** One more layer of the model's own kind, for heads that are trained beside it. */
+  readonly extraLayer: {
+    readonly specs: ParamTree<ParamSpec>;
+    /** hidden states [B, T, D] -> [B, T, D]; `params` are the model's, `weights` the layer's */
+    apply(params: ParamTree<Tensor>, weights: ParamTree<Tensor>, hidden: Tensor, view?: DecoderView): Tensor;
+    trainFlopsPerToken(context: number): number;
+  };
 }
 
 /** The decoder of a config as a language model. */
@@ -42,6 +57,7 @@ export function decoderModel(config: DecoderConfig): CausalModel {
   const as = (params: ParamTree<Tensor>): Decoder<Tensor> => params as unknown as Decoder<Tensor>;
   return {
     vocab_size: config.vocab_size,
+    hidden_size: config.hidden_size,
     context: config.max_position_embeddings,
     specs: decoderSpecs(config) as unknown as ParamTree<ParamSpec>,
     hidden: (params, ids, options) => decoderHidden(config, as(params), ids, options),
@@ -50,6 +66,12 @@ export function decoderModel(config: DecoderConfig): CausalModel {
     emptyCache: (batch, capacity) => emptyCache(config, batch, capacity),
     cacheBytesPerToken: cacheBytesPerToken(config),
     trainFlopsPerToken: (context) => decoderTrainFlopsPerToken(config, context),
+    extraLayer: {
+      specs: extraLayerSpecs(config) as unknown as ParamTree<ParamSpec>,
+      apply: (params, weights, hidden, view) =>
+        decoderExtraLayer(config, as(params), weights as unknown as ExtraLayer<Tensor>, hidden, view),
+      trainFlopsPerToken: (context) => extraLayerTrainFlopsPerToken(config, context),
+    },
   };
 }
 
