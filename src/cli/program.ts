@@ -5,6 +5,7 @@ import { BackendError, VitroError } from '../tensor/index.js';
 import { addCompare } from './compareCommand.js';
 import { addDoctor } from './doctorCommand.js';
 import { exitCodes, type Io } from './io.js';
+import { addMethods } from './methodsCommand.js';
 
 /** Builds the command line; `setExit` receives the exit code of the command that ran. */
 function buildProgram(io: Io, setExit: (code: number) => void): Command {
@@ -20,9 +21,11 @@ function buildProgram(io: Io, setExit: (code: number) => void): Command {
 Examples:
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon --testbed shakespeare --seeds 5 --json > result.json
+  $ vitro methods --status works
   $ vitro doctor`,
     );
   addCompare(program, io, setExit);
+  addMethods(program, io, setExit);
   addDoctor(program, io, setExit);
   return program;
 }

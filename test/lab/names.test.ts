@@ -8,7 +8,7 @@ describe('names', () => {
     ['shakespear', 'shakespeare'],
     ['sgd', undefined],
   ])('suggests for %s: %s', (typed, near) => {
-    expect(nearestName(typed, ['adam', 'adamw', 'muon', 'shakespeare'])).toBe(near);
+    expect(nearestName(typed, ['adam', 'adamw', 'mezo', 'muon', 'shakespeare'])).toBe(near);
   });
   it('looks own keys up only and lists what is known', () => {
     expect(lookUp('method', 'a', { a: 1 })).toBe(1);
