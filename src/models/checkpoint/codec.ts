@@ -32,21 +32,17 @@ const plain = (name: string, same: DType, integer: boolean, decode?: Convert): C
 const words = (array: TypedArray): Int32Array => new Int32Array(array.buffer, array.byteOffset, array.byteLength >> 2);
 const halves = (array: TypedArray): Uint16Array => new Uint16Array(array.buffer, array.byteOffset, array.byteLength >> 1);
 
-let f16Table: Int32Array | undefined;
+let f16Table: Float32Array<ArrayBuffer> | undefined;
 
-/** The float32 bits of every binary16, made at first use. */
-export function f16Bits(): Int32Array {
-  if (!f16Table) {
-    f16Table = new Int32Array(1 << 16);
-    const values = new Float32Array(f16Table.buffer);
-    for (let i = 0; i < values.length; i++) values[i] = f16ToF32(i);
-  }
+/** The value of every binary16, made at first use. */
+export function f16Values(): Float32Array<ArrayBuffer> {
+  f16Table ??= Float32Array.from({ length: 1 << 16 }, (_, i) => f16ToF32(i));
   return f16Table;
 }
 
 /** f16 to f32; n elements. */
 export const decodeF16: Convert = (source, target, n) => {
-  const table = f16Bits();
+  const table = new Int32Array(f16Values().buffer);
   const from = halves(source);
   const to = words(target);
   for (let i = 0; i < n; i++) to[i] = table[from[i] as number] as number;

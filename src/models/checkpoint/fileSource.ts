@@ -2,8 +2,8 @@ import { closest, distance } from 'fastest-levenshtein';
 import type { NDArray } from '../../tensor/array.js';
 import { CheckpointError } from './checkpointError.js';
 import type { CheckpointFile } from './checkpointFile.js';
+import { productOf } from './checks.js';
 import { readTensor, type StoredTensor } from './readTensor.js';
-import { productOf } from './safetensorsHeader.js';
 import type { ReadOptions, TensorInfo, TensorSource } from './tensorSource.js';
 
 /** The entry of a name; an unknown name is an error that offers a near one. */

@@ -2,9 +2,10 @@ import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { CheckpointError, fileSystemError } from './checkpointError.js';
 import { CheckpointFile } from './checkpointFile.js';
+import { isSaneName } from './checks.js';
 import { FileSource, lookUp, openWith } from './fileSource.js';
 import { jsonComplaint } from './jsonKeys.js';
-import { isSaneName, maxHeaderBytes, readSafetensorsHeader } from './safetensorsHeader.js';
+import { maxHeaderBytes, readSafetensorsHeader } from './safetensorsHeader.js';
 import type { TensorSource } from './tensorSource.js';
 
 /** Opens one .safetensors file. */

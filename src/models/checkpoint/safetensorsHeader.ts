@@ -1,5 +1,6 @@
 import { CheckpointError } from './checkpointError.js';
 import type { CheckpointFile } from './checkpointFile.js';
+import { isSaneName, productOf } from './checks.js';
 import { type Codec, codecs } from './codec.js';
 import { jsonComplaint } from './jsonKeys.js';
 import type { StoredTensor } from './readTensor.js';
@@ -35,21 +36,6 @@ export interface SafetensorsHeader {
 const isRecord = (value: unknown): value is Record<string, unknown> => typeof value === 'object' && value !== null && !Array.isArray(value);
 
 const isSize = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
-
-/** Product of the sizes, or undefined where it is past 2^53. */
-export function productOf(shape: readonly number[]): number | undefined {
-  if (shape.includes(0)) return 0;
-  let size = 1;
-  for (const d of shape) {
-    size *= d;
-    if (!Number.isSafeInteger(size)) return undefined;
-  }
-  return size;
-}
-
-/** A name that can be shown, and used as a key of a record: no control characters, not empty, not the one key that records treat apart. */
-export const isSaneName = (name: string): boolean =>
-  name.length > 0 && name.length <= 1024 && name !== '__proto__' && !Array.from(name).some((c) => c < ' ' || c === '\u007f');
 
 /**
  * Reads and checks the header of a safetensors file: 8 bytes with the length of a JSON object {name: {dtype, shape, data_offsets}}, the

@@ -3,8 +3,9 @@ import { join } from 'node:path';
 import { type DType, dtypeInfo, isFloat } from '../../tensor/dtype.js';
 import { VitroError } from '../../tensor/errors.js';
 import { type AtomicFile, type WriteOptions, writeFiles } from './atomicFile.js';
+import { isSaneName, productOf } from './checks.js';
 import { encodedPieces, loadTensor, tensorEntries, type WritableTensor, type WritableTensors, writtenShape } from './emitTensor.js';
-import { isSaneName, maxHeaderBytes, productOf } from './safetensorsHeader.js';
+import { maxHeaderBytes } from './safetensorsHeader.js';
 import type { FloatDType } from './tensorSource.js';
 
 export interface SafetensorsWriteOptions extends WriteOptions {
