@@ -1,18 +1,22 @@
 import { byteOfToken, fromByteChars, utf8 } from './bytes.js';
 import { asArray, asRecord, asString, isRecord } from './json.js';
+import { wordPieceDecoder } from './wordPiece.js';
 
 /** How the texts of tokens become bytes. */
 export interface TokenDecoder {
   readonly bytes: (token: string) => Uint8Array;
+  /** of a special token that is shown (default: its text) */
+  readonly specialBytes?: (token: string) => Uint8Array;
   /** a space at the start of the text belongs to the tokenizer and is dropped */
   readonly strips_leading_space: boolean;
 }
 
 const byteLevelDecoder: TokenDecoder = { bytes: (token) => fromByteChars(token) ?? utf8(token), strips_leading_space: false };
 
-/** Decoder of a tokenizer.json: byte-level, or SentencePiece-like; null for any other. */
+/** Decoder of a tokenizer.json: byte-level, SentencePiece-like or WordPiece; null for any other. */
 export function buildDecoder(spec: unknown): TokenDecoder | null {
   if (!isRecord(spec)) return null;
+  if (spec.type === 'WordPiece') return wordPieceDecoder(asString(spec.prefix ?? '##', 'decoder.prefix'), spec.cleanup !== false);
   const steps = spec.type === 'Sequence' ? asArray(spec.decoders, 'decoder.decoders') : [spec];
   let mark: string | null = null;
   let byteFallback = false;

@@ -6,10 +6,11 @@ import { LibraryTokenizer } from './libraryTokenizer.js';
 import type { SubwordModel } from './model.js';
 import { type SerializableTokenizer, SubwordTokenizer } from './subwordTokenizer.js';
 import { UnigramModel } from './unigram.js';
+import { WordPieceModel } from './wordPiece.js';
 
 /**
- * A tokenizer from the contents of a Hugging Face tokenizer.json. Byte-level and SentencePiece-like BPE and unigram vocabularies run in
- * Vitro's own encoder; any other pipeline (e.g. WordPiece) runs in @huggingface/tokenizers.
+ * A tokenizer from the contents of a Hugging Face tokenizer.json. The common pipelines (byte-level and SentencePiece-like BPE,
+ * unigram, WordPiece) run in Vitro's own encoder, any other in @huggingface/tokenizers.
  * @param json the parsed tokenizer.json
  * @param config the parsed tokenizer_config.json, if any
  * @param specialTokensMap the parsed special_tokens_map.json, if any; the configuration wins
@@ -45,9 +46,18 @@ function withConfiguredTokens(file: JsonRecord, model: SubwordModel, config: Tok
 
 /** The model of a tokenizer.json; null for kinds that only the library knows. */
 function buildModel(spec: JsonRecord): SubwordModel | null {
-  const type = spec.type ?? (spec.merges !== undefined ? 'BPE' : Array.isArray(spec.vocab) ? 'Unigram' : undefined);
+  const type =
+    spec.type ??
+    (spec.merges !== undefined
+      ? 'BPE'
+      : Array.isArray(spec.vocab)
+        ? 'Unigram'
+        : spec.max_input_chars_per_word !== undefined
+          ? 'WordPiece'
+          : undefined);
   if (type === 'BPE') return buildBpe(spec);
   if (type === 'Unigram') return buildUnigram(spec);
+  if (type === 'WordPiece') return buildWordPiece(spec);
   return null;
 }
 
@@ -85,4 +95,14 @@ function buildUnigram(spec: JsonRecord): UnigramModel {
   });
   const unk_id = spec.unk_id === null || spec.unk_id === undefined ? null : asTokenId(spec.unk_id, 'model.unk_id');
   return new UnigramModel({ pieces, unk_id, byte_fallback: spec.byte_fallback === true });
+}
+
+function buildWordPiece(spec: JsonRecord): WordPieceModel {
+  const limit = spec.max_input_chars_per_word ?? 100;
+  return new WordPieceModel({
+    vocab: readVocab(spec.vocab),
+    unk_token: asString(spec.unk_token ?? '[UNK]', 'model.unk_token'),
+    continuing_subword_prefix: asString(spec.continuing_subword_prefix ?? '##', 'model.continuing_subword_prefix'),
+    max_input_chars_per_word: typeof limit === 'number' ? limit : 100,
+  });
 }

@@ -4,7 +4,7 @@ import { VitroError } from '../../tensor/errors.js';
 import { readAddedTokens } from './addedTokens.js';
 import { utf8 } from './bytes.js';
 import { specialId, type TokenizerConfig } from './config.js';
-import { isRecord, type JsonRecord } from './json.js';
+import type { JsonRecord } from './json.js';
 import type { SerializableTokenizer } from './subwordTokenizer.js';
 
 /** Pipelines that Vitro's own encoder does not state, run by @huggingface/tokenizers. */
@@ -15,7 +15,6 @@ export class LibraryTokenizer implements SerializableTokenizer {
   readonly pad_token_id: number | null;
   readonly #library: HuggingFaceTokenizer;
   readonly #special: ReadonlySet<number>;
-  readonly #continuation: string | null;
   #fingerprint: string | undefined;
 
   constructor(
@@ -24,9 +23,6 @@ export class LibraryTokenizer implements SerializableTokenizer {
   ) {
     const added = readAddedTokens(json.added_tokens);
     this.#special = new Set(added.filter((t) => t.special).map((t) => t.id));
-    const model = json.model;
-    const prefix = isRecord(model) && model.type === 'WordPiece' ? model.continuing_subword_prefix : null;
-    this.#continuation = typeof prefix === 'string' ? prefix : null;
     try {
       this.#library = new HuggingFaceTokenizer(json, config);
       let largest = -1;
@@ -56,12 +52,9 @@ export class LibraryTokenizer implements SerializableTokenizer {
     return known.length === 0 ? '' : this.#library.decode(known, { skip_special_tokens });
   }
 
-  /** Of WordPiece: a token that starts a word brings the space before it. */
   tokenBytes(id: number): Uint8Array {
     const token = this.#special.has(id) ? undefined : this.#library.id_to_token(id);
-    if (token === undefined) return new Uint8Array(0);
-    if (this.#continuation === null) return utf8(token.replaceAll('▁', ' '));
-    return utf8(token.startsWith(this.#continuation) ? token.slice(this.#continuation.length) : ` ${token}`);
+    return utf8(token?.replaceAll('▁', ' ') ?? '');
   }
 
   tokenId(token: string): number | undefined {

@@ -1,6 +1,7 @@
 import { asArray, asRecord, asString, isRecord, type JsonRecord } from './json.js';
 import { precompiledNormalizer } from './precompiled.js';
 import { literalRegex, translateRegex } from './regex.js';
+import { bertNormalizer, lowerCase } from './wordPiece.js';
 
 export type Normalizer = (text: string) => string;
 
@@ -25,8 +26,9 @@ export function buildNormalizer(spec: unknown): Normalizer | null {
     case 'Replace':
       return buildReplace(record);
     case 'Lowercase':
-      // per character, as the field's tokenizers do: no final sigma
-      return (text) => text.replaceAll('Σ', 'σ').toLowerCase();
+      return lowerCase;
+    case 'BertNormalizer':
+      return bertNormalizer(record);
     case 'Strip': {
       const left = record.strip_left !== false;
       const right = record.strip_right !== false;

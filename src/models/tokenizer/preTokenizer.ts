@@ -80,19 +80,26 @@ function buildStep(spec: JsonRecord): Step | null {
     case 'Digits':
       return plain(splitter(spec.individual_digits === true ? /\p{N}/gu : /\p{N}+/gu, 'Isolated'));
     case 'Punctuation':
-      return plain(splitter(/[!-/:-@[-`{-~\p{P}]/gu, splitBehavior(spec.behavior ?? 'Isolated')));
+      return plain(splitter(punctuationMark, splitBehavior(spec.behavior ?? 'Isolated')));
     case 'Whitespace': {
       const words = translateRegex('\\w+|[^\\w\\s]+');
       return words && plain(splitter(words, 'Removed', true));
     }
     case 'WhitespaceSplit':
       return plain(splitter(/\p{White_Space}/gu, 'Removed'));
+    case 'BertPreTokenizer':
+      return bertStep;
     case 'Metaspace':
       return metaspaceStep(spec);
     default:
       return null;
   }
 }
+
+const words = splitter(/\p{White_Space}+/gu, 'Removed');
+const punctuationMark = /[!-/:-@[-`{-~\p{P}]/gu;
+const punctuation = splitter(punctuationMark, 'Isolated');
+const bertStep: Step = (text, _first, emit) => words(text, (word) => punctuation(word, emit));
 
 function byteLevelStep(spec: JsonRecord): Step | null {
   const pattern = translateRegex(gpt2Pattern);

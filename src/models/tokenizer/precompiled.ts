@@ -47,7 +47,7 @@ function cString(bytes: Uint8Array, start: number): Uint8Array {
 const offsetOf = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6);
 const labelOf = (unit: number): number => unit & 0x800000ff;
 const hasLeaf = (unit: number): boolean => (unit & 0x100) !== 0;
-const valueOf = (unit: number): number => unit & 0x7fffffff;
+const leafValue = (unit: number): number => unit & 0x7fffffff;
 
 function longestPrefix(units: Uint32Array, input: Uint8Array, start: number): { value: number; length: number } | null {
   let node = offsetOf(units[0] as number);
@@ -58,7 +58,7 @@ function longestPrefix(units: Uint32Array, input: Uint8Array, start: number): { 
     if (unit === undefined || labelOf(unit) >>> 0 !== input[i]) break;
     node ^= offsetOf(unit);
     const leaf = units[node];
-    if (hasLeaf(unit) && leaf !== undefined) best = { value: valueOf(leaf), length: i - start + 1 };
+    if (hasLeaf(unit) && leaf !== undefined) best = { value: leafValue(leaf), length: i - start + 1 };
   }
   return best;
 }

@@ -89,13 +89,15 @@ class Translator {
     const char = this.#codePoint();
     switch (char) {
       case '(':
-        return this.#group(ignoreCase);
+        this.#group(ignoreCase);
+        return;
       case '[':
         this.#at++;
         this.#out.push(this.#class(ignoreCase));
         return;
       case '\\':
-        return this.#escape(ignoreCase);
+        this.#escape(ignoreCase);
+        return;
       case '.':
         this.#at++;
         this.#out.push('[^\\n]');
@@ -212,8 +214,8 @@ class Translator {
       }
       if (char === '[' || this.pattern.startsWith('&&', this.#at)) throw new Untranslatable();
       if (char === '\\') {
-        const escape = this.pattern[this.#at + 1] ?? '';
-        const known = classEscapes[escape] ?? negatedEscapes[escape];
+        const letter = this.pattern[this.#at + 1] ?? '';
+        const known = classEscapes[letter] ?? negatedEscapes[letter];
         if (known !== undefined) this.#at += 2;
         out += known ?? this.#commonEscape(ignoreCase, true);
       } else if (char === '-') {

@@ -36,7 +36,7 @@ interface Parts {
   readonly added: readonly AddedToken[];
 }
 
-/** Vitro's own encoder for byte-level and SentencePiece-like vocabularies: BPE or unigram, ids cached by pre-token. */
+/** Vitro's own encoder for the common pipelines (byte-level, SentencePiece-like, BERT); ids are cached by pre-token. */
 export class SubwordTokenizer implements SerializableTokenizer {
   readonly vocab_size: number;
   readonly bos_token_id: number | null;
@@ -118,16 +118,17 @@ export class SubwordTokenizer implements SerializableTokenizer {
   }
 
   decode(ids: ArrayLike<number>, { skip_special_tokens = false }: { readonly skip_special_tokens?: boolean } = {}): string {
+    const { decoder } = this.parts;
     const parts: Uint8Array[] = [];
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i] as number;
       const added = this.#added.get(id);
       if (added?.special) {
-        if (!skip_special_tokens) parts.push(utf8(added.content));
+        if (!skip_special_tokens) parts.push((decoder.specialBytes ?? utf8)(added.content));
       } else parts.push(this.tokenBytes(id));
     }
     const bytes = concatBytes(parts);
-    const strip = this.parts.decoder.strips_leading_space && bytes[0] === 0x20;
+    const strip = decoder.strips_leading_space && bytes[0] === 0x20;
     return textOf(strip ? bytes.subarray(1) : bytes);
   }
 
