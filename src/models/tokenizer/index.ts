@@ -8,4 +8,5 @@ export { tokenizerFromSentencePiece } from './sentencePiece.js';
 export { StreamDecoder } from './streamDecoder.js';
 export type { SerializableTokenizer } from './subwordTokenizer.js';
 export { type TiktokenRanks, tokenizerFromTiktoken } from './tiktoken.js';
+export { type TrainBpeOptions, trainByteLevelBpe } from './train.js';
 export { vocabularyAsJson } from './vocabAndMerges.js';
