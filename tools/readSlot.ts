@@ -122,19 +122,33 @@ export function readSlot(root: string, folder: string): SlotFolder {
   return { folder, id, record, methodType, values, types, methods, helpers };
 }
 
+function refuseRepeats(what: string, names: readonly (readonly [name: string, folder: string])[]): void {
+  const seen = new Map<string, string>();
+  for (const [name, folder] of names) {
+    const other = seen.get(name);
+    if (other) throw new Error(`${other} and ${folder} both have ${what} '${name}'; rename one`);
+    seen.set(name, folder);
+  }
+}
+
 /** All slot folders under src, by path. */
 export function readSlots(root: string): SlotFolder[] {
   const folders = readdirSync(join(root, 'src'), { recursive: true, withFileTypes: true })
     .filter((e) => e.isFile() && e.name === 'slot.ts')
     .map((e) => relative(root, e.parentPath).split(sep).join('/'));
   const slots = folders.sort().map((folder) => readSlot(root, folder));
-  for (const key of ['id', 'record'] as const) {
-    const seen = new Map<string, string>();
-    for (const slot of slots) {
-      const other = seen.get(slot[key]);
-      if (other) throw new Error(`${other} and ${slot.folder} both have the slot ${key} '${slot[key]}'`);
-      seen.set(slot[key], slot.folder);
-    }
-  }
+  refuseRepeats(
+    'the slot id',
+    slots.map((s) => [s.id, s.folder]),
+  );
+  refuseRepeats(
+    'the record',
+    slots.map((s) => [s.record, s.folder]),
+  );
+  // a user names a method by its id alone, as in adamw+wso
+  refuseRepeats(
+    'a method',
+    slots.flatMap((s) => s.methods.map((m) => [m.id, s.folder] as const)),
+  );
   return slots;
 }

@@ -93,6 +93,15 @@ describe('the generator', () => {
     ['a slot without its constant', { 'src/nn/t/slot.ts': 'export interface ThingMethod {}' }, 'must export const slot'],
     ['a slot without a method type', { 'src/nn/t/slot.ts': slot.replace('ThingMethod', 'Thing') }, 'name ends in Method'],
     ['two slots of one name', { 'src/nn/u/slot.ts': slot }, "slot id 's'"],
+    [
+      'two methods of one name',
+      {
+        'src/nn/t/a.ts': method('a', 'a'),
+        'src/nn/u/a.ts': method('a', 'a'),
+        'src/nn/u/slot.ts': slot.replace("'s'", "'u'").replace("'things'", "'us'"),
+      },
+      "a method 'a'",
+    ],
   ])('refuses %s', (_, files, message) => {
     write({ 'src/nn/t/slot.ts': slot, ...files });
     expect(() => generateFiles(folder)).toThrow(message);
