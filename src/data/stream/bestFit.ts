@@ -65,7 +65,8 @@ export function bestFitRows(store: TokenStore, key: NDArray, context: number, bu
   };
   return {
     get epoch() {
-      return epoch + Math.min(1, (group + (rows?.length ? row / rows.length : 0)) / groups);
+      if (row > 0) rows ??= plan();
+      return epoch + (group + (rows?.length ? row / rows.length : 0)) / groups;
     },
     state: () => ({ epoch, group, row }),
     restore(state) {
