@@ -89,6 +89,17 @@ export function* floatPieces(tensor: NDArray, transpose: boolean, granularity = 
   }
 }
 
+/** All values as f32 in fresh memory, the matrix transposed if wanted. */
+export function floatCopy(tensor: NDArray, turn: boolean): NDArray {
+  const out = new Float32Array(tensor.size);
+  let at = 0;
+  for (const piece of floatPieces(tensor, turn)) {
+    out.set(piece, at);
+    at += piece.length;
+  }
+  return new NDArray('f32', turn ? [...tensor.shape].reverse() : tensor.shape, out);
+}
+
 const bytesOf = (array: TypedArray): Uint8Array => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
 
 /** Bytes of an array as `dtype`, by pieces. Floating-point types convert among each other; integers stay what they are. */

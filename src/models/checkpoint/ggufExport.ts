@@ -2,7 +2,7 @@ import { NDArray } from '../../tensor/array.js';
 import { VitroError } from '../../tensor/errors.js';
 import type { WriteOptions } from './atomicFile.js';
 import {
-  floatPieces,
+  floatCopy,
   type LazyTensor,
   loadTensor,
   tensorEntries,
@@ -35,22 +35,11 @@ export interface GgufExportOptions extends WriteOptions {
 /** llama.cpp's number of the file's main type (enum llama_ftype). */
 const fileType: Readonly<Record<GgufTensorType, number>> = { F32: 0, F16: 1, Q4_0: 2, Q8_0: 7, BF16: 32 };
 
-/** All values as f32, the matrix turned if wanted. */
-function valuesOf(tensor: NDArray, turn: boolean): NDArray {
-  const out = new Float32Array(tensor.size);
-  let at = 0;
-  for (const piece of floatPieces(tensor, turn)) {
-    out.set(piece, at);
-    at += piece.length;
-  }
-  return new NDArray('f32', turn ? [...tensor.shape].reverse() : tensor.shape, out);
-}
-
 /** A tensor whose values change on the way into the file: made when its turn comes. */
 const changed = (name: string, tensor: WritableTensor, turn: boolean, change: (values: NDArray) => NDArray): LazyTensor => ({
   dtype: 'f32',
   shape: writtenShape(name, tensor.shape, turn),
-  load: async () => change(valuesOf(await loadTensor(tensor), turn)),
+  load: async () => change(floatCopy(await loadTensor(tensor), turn)),
 });
 
 const plusOne = (norm: NDArray): NDArray =>
