@@ -1,8 +1,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
-import { type CompareHooks, compare } from '../lab/compare.js';
-import { testbeds } from '../lab/testbeds.js';
+import { compare } from '../lab/compare.js';
+import type { RunHooks } from '../lab/runs.js';
+import { testbedSummaries } from '../lab/testbeds/index.js';
 import { type TuneResult, tune } from '../lab/tune.js';
-import { optimizers } from '../optim/transform/index.js';
 import { compareTable, table } from './format.js';
 import { exitCodes, type Io } from './io.js';
 import { Progress } from './progress.js';
@@ -15,6 +15,7 @@ interface CompareFlags {
   readonly out?: string;
   readonly fresh?: boolean;
   readonly tune?: boolean;
+  readonly set: readonly string[];
   readonly json?: boolean;
 }
 
@@ -23,6 +24,8 @@ function count(text: string): number {
   if (!Number.isInteger(n) || n < 1) throw new InvalidArgumentError('It must be a whole number of at least 1.');
   return n;
 }
+
+const collect = (text: string, all: readonly string[]): string[] => [...all, text];
 
 const listed = (entries: Readonly<Record<string, { readonly summary: string }>>): string =>
   Object.entries(entries)
@@ -36,27 +39,33 @@ export function addCompare(program: Command, io: Io, setExit: (code: number) => 
     .description(
       'Train methods at equal cost over several seeds and compare them with the first one: interval, paired difference, verdict.',
     )
-    .argument('<methods...>', 'methods; the first is the baseline')
+    .argument('<methods...>', 'methods, or several joined by + (muon+quest); the first is the baseline')
     .option('--testbed <name>', 'the task', 'shakespeare')
     .option('--seeds <n>', 'number of seeds (0, 1, ...), shared by all methods', count, 5)
     .option('--threads <n>', 'threads of each run', count, 1)
     .option('--parallel <n>', 'runs side by side (default: cores / threads)', count)
     .option('--out <folder>', 'results folder (default: runs/compare-TESTBED-METHODS)')
     .option('--fresh', 'do finished runs again instead of taking them over')
+    .option(
+      '--set <slot.setting=value>',
+      'a setting of a slot or method, for all rows that have it; may be given several times',
+      collect,
+      [],
+    )
     .option('--tune', "run the testbed's tuning protocol for these methods instead of comparing them")
     .option('--json', 'print the result as one JSON object on stdout; progress goes to stderr')
     .addHelpText(
       'after',
       `
-Methods:
-${listed(optimizers)}
-
 Testbeds:
-${listed(testbeds)}
+${listed(testbedSummaries)}
+
+"vitro methods" lists the methods. Each belongs to a slot; a row replaces what the testbed has in those slots.
 
 Examples:
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon adam --parallel 1 --threads 2
+  $ vitro compare softmax quest muon+quest --set optimizer.weight_decay=0
   $ vitro compare adamw muon --json | jq '.rows[1].difference'
 
 Ctrl-C stops; finished runs are kept, and the same command goes on with the rest.`,
@@ -70,7 +79,7 @@ async function runCompare(methods: readonly string[], flags: CompareFlags, io: I
   process.once('SIGINT', interrupt);
   const progress = new Progress(io.stderr);
   let ended = 0;
-  const hooks: CompareHooks = {
+  const hooks: RunHooks = {
     signal: abort.signal,
     onEvent: (event) => {
       if (event.type === 'start') ended = event.reused;
@@ -107,7 +116,7 @@ function tuneTable(result: TuneResult): string {
         .map(([k, v]) => `${k}=${v}`)
         .join(' '),
       c.mean?.toFixed(4) ?? 'diverged',
-      c.settings === best ? 'best' : '',
+      c.settings === best.optimizer ? 'best' : '',
     ]),
   );
   return `${table(['method', 'settings', `${result.metric}, mean of ${result.seeds.length}`, ''], rows)}\n\n${result.protocol}`;

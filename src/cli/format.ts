@@ -1,4 +1,5 @@
-import type { CompareRow, CompareSummary } from '../lab/compare.js';
+import type { CompareSummary } from '../lab/compare.js';
+import type { CompareRow } from '../lab/rows.js';
 
 /** Seconds as "42s", "3m 05s" or "2h 07m". */
 export function duration(seconds: number): string {
@@ -68,10 +69,13 @@ export function compareTable(summary: CompareSummary): string {
         `${row.method}: these seeds would find a difference of ${d.minimum_detectable_effect.toFixed(3)} with 80% power; use more seeds for a smaller one.`,
       );
     if (row.diverged > 0) notes.push(`${row.method}: ${row.diverged} of ${row.values.length} runs diverged and are left out.`);
-    if (!row.tuned) notes.push(`${row.method}: learning rate not tuned on this testbed, its defaults are used (--tune runs the protocol).`);
+    if (!row.tuned)
+      notes.push(
+        `${row.method}: learning rate not tuned for it on this testbed; that of its optimizer is used (--tune runs the protocol).`,
+      );
   }
   if (seeds.length < 3) notes.push('Fewer than 3 seeds decide little: use --seeds 5.');
   const title = `${summary.testbed}: ${rows.map((r) => r.method).join(' against ')}`;
   const header = ['method', metric, `difference to ${baseline} (95% interval)`, 'verdict', 'tokens', 'FLOPs', 'seconds'];
-  return `${title}\n\n${table(header, body)}\n\n${notes.join('\n')}\nResults: ${summary.out}`;
+  return `${title}\n\n${table(header, body)}\n\n${notes.join('\n')}\nResults: ${summary.out} (open report.html)`;
 }

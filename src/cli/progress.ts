@@ -1,4 +1,4 @@
-import type { CompareEvent } from '../lab/compare.js';
+import type { RunEvent } from '../lab/runs.js';
 import { duration } from './format.js';
 
 interface Output {
@@ -9,6 +9,7 @@ interface Output {
 
 interface ActiveRun {
   step: number;
+  steps: number;
   loss: number | null;
   metric: number | undefined;
 }
@@ -24,8 +25,10 @@ export class Progress {
   readonly #started: number;
   #runs = 0;
   #ended = 0;
+  /** training steps of all runs together */
   #steps = 1;
   #metric = '';
+  #reused = 0;
   #doneHere = 0;
   #painted = 0;
   #lastPaint = 0;
@@ -38,24 +41,25 @@ export class Progress {
   }
 
   /** Receives the events of `compare` and `tune`. */
-  readonly onEvent = (event: CompareEvent): void => {
+  readonly onEvent = (event: RunEvent): void => {
     if (event.type === 'start') {
       this.#runs = event.runs;
       this.#ended = event.reused;
       this.#steps = event.steps;
       this.#metric = event.metric;
       const reused = event.reused > 0 ? `, ${event.reused} finished already and taken over` : '';
-      this.output.write(`${event.runs} runs of ${event.steps} steps, ${event.parallel} side by side${reused}; results in ${event.out}\n`);
+      this.#reused = event.steps_reused;
+      this.output.write(`${event.runs} runs, ${event.steps} steps, ${event.parallel} side by side${reused}; results in ${event.out}\n`);
       return;
     }
     if (event.type === 'progress') this.#onProgress(event);
     else this.#onEnd(event);
   };
 
-  #onProgress(event: Extract<CompareEvent, { type: 'progress' }>): void {
-    const run = this.#active.get(event.run) ?? { step: 0, loss: null, metric: undefined };
+  #onProgress(event: Extract<RunEvent, { type: 'progress' }>): void {
+    const run = this.#active.get(event.run) ?? { step: 0, steps: event.steps, loss: null, metric: undefined };
     this.#doneHere += event.step - run.step;
-    const crossed = Math.floor((event.step / this.#steps) * lineEvery) > Math.floor((run.step / this.#steps) * lineEvery);
+    const crossed = Math.floor((event.step / run.steps) * lineEvery) > Math.floor((run.step / run.steps) * lineEvery);
     run.step = event.step;
     run.loss = event.loss ?? run.loss;
     run.metric = event.metric ?? run.metric;
@@ -64,29 +68,30 @@ export class Progress {
     else if (crossed) this.output.write(`${this.#describe(event.run, run)}  ${this.#overall()}\n`);
   }
 
-  #onEnd(event: Extract<CompareEvent, { type: 'end' }>): void {
+  #onEnd(event: Extract<RunEvent, { type: 'end' }>): void {
     const run = this.#active.get(event.run);
-    this.#doneHere += this.#steps - (run?.step ?? 0);
+    this.#doneHere += run ? run.steps - run.step : 0;
     this.#active.delete(event.run);
     this.#ended++;
-    const metrics = Object.entries(event.record.result).map(([k, v]) => `${k} ${v === null ? 'diverged' : v.toFixed(4)}`);
+    const value = event.record.result[this.#metric];
+    const outcome =
+      event.record.status === 'diverged' ? 'diverged' : `${this.#metric} ${value === undefined ? 'missing' : value.toFixed(4)}`;
     this.#clear();
-    this.output.write(`${event.run} ended: ${metrics.join(', ')} in ${duration(event.record.ledger.wall_seconds)}\n`);
+    this.output.write(`${event.run} ended: ${outcome} in ${duration(event.record.ledger.wall_seconds)}\n`);
     if (this.output.isTTY) this.#paint(true);
   }
 
   #describe(name: string, run: ActiveRun): string {
-    const share = `${String(Math.floor((100 * run.step) / this.#steps)).padStart(3)}%`;
+    const share = `${String(Math.floor((100 * run.step) / run.steps)).padStart(3)}%`;
     const loss = run.loss === null ? '' : `  loss ${run.loss.toFixed(3)}`;
     const metric = run.metric === undefined ? '' : `  ${this.#metric} ${run.metric.toFixed(3)}`;
     return `${name}  ${share}${loss}${metric}`;
   }
 
   #overall(): string {
-    const total = this.#runs * this.#steps;
-    const done = this.#ended * this.#steps + [...this.#active.values()].reduce((n, r) => n + r.step, 0);
     const elapsed = (this.now() - this.#started) / 1000;
-    const eta = this.#doneHere > 0 ? `, about ${duration((elapsed * (total - done)) / this.#doneHere)} left` : '';
+    const eta =
+      this.#doneHere > 0 ? `, about ${duration((elapsed * (this.#steps - this.#reused - this.#doneHere)) / this.#doneHere)} left` : '';
     return `[${this.#ended}/${this.#runs} runs, ${duration(elapsed)}${eta}]`;
   }
 

@@ -1,262 +1,115 @@
-import { cpus } from 'node:os';
 import { basename, join } from 'node:path';
-import type { Settings } from '../contracts/index.js';
-import type { TextCorpus } from '../data/textCorpus.js';
-import { type Estimate, estimate, holm, type PairedDifference, pairedDifference, type Verdict, verdict } from '../evaluate/statistics.js';
-import { type OptimizerMethod, optimizers } from '../optim/transform/index.js';
-import { pretrain } from '../train/pretrain.js';
-import { describeMachine, readVersions } from './machine.js';
-import { lookUp, UsageError } from './names.js';
-import { runPool } from './pool.js';
-import { type RunIdentity, type RunRecord, RunWriter, readFinished, runFolder, writeJson } from './runStore.js';
-import { type Testbed, testbeds } from './testbeds.js';
+import { UsageError } from './names.js';
+import { parseSettings } from './recipe.js';
+import { writeReport } from './report/index.js';
+import { type CompareRow, summariseRows } from './rows.js';
+import { runFolder, writeJson } from './runStore.js';
+import { checkCount, doRuns, type Job, type PoolOptions, type RunHooks, recipeFor } from './runs.js';
+import { findTestbed } from './testbeds/index.js';
 
-export interface CompareOptions {
-  /** method ids; the first is the baseline */
+export interface CompareOptions extends Partial<PoolOptions> {
+  /** what is compared: method ids, or several joined by + (`muon+quest`); the first is the baseline */
   readonly methods: readonly string[];
   readonly testbed: string;
   /** seeds 0 .. seeds - 1, shared by all methods */
   readonly seeds: number;
-  /** threads of each run; default 1 */
-  readonly threads?: number;
-  /** runs side by side; default: cores / threads */
-  readonly parallel?: number;
-  /** results folder; default runs/compare-TESTBED-METHODS */
+  /** settings as `optimizer.learning_rate=0.001` or `muon.momentum=0.9`; they go before what tuning found */
+  readonly set?: readonly string[];
+  /** default runs/compare-TESTBED-METHODS */
   readonly out?: string;
-  /** ignore finished runs in the folder */
-  readonly fresh?: boolean;
 }
 
-export type CompareEvent =
-  | {
-      readonly type: 'start';
-      readonly runs: number;
-      readonly reused: number;
-      readonly out: string;
-      readonly parallel: number;
-      readonly steps: number;
-      readonly metric: string;
-    }
-  | { readonly type: 'progress'; readonly run: string; readonly step: number; readonly loss: number | null; readonly metric?: number }
-  | { readonly type: 'end'; readonly run: string; readonly record: RunRecord };
-
-export interface CompareHooks {
-  readonly onEvent?: (event: CompareEvent) => void;
-  readonly signal?: AbortSignal;
-}
-
-/** One row of the result: a method over its seeds, against the baseline. */
-export interface CompareRow {
-  readonly method: string;
-  readonly settings: Settings;
-  /** whether the settings were found by the testbed's tuning protocol */
-  readonly tuned: boolean;
-  readonly values: readonly (number | null)[];
-  readonly diverged: number;
-  readonly estimate: Estimate | null;
-  /** method minus baseline over the seeds that both finished; null for the baseline itself */
-  readonly difference: PairedDifference | null;
-  /** p-value after Holm's correction over the methods compared with the baseline */
-  readonly p_holm: number | null;
-  readonly verdict: Verdict | null;
-  /** means over the runs */
-  readonly tokens: number;
-  readonly flops: number;
-  readonly train_seconds: number;
-}
-
+/** Result of a comparison: summary.json, and what `--json` prints. */
 export interface CompareSummary {
-  readonly format: 1;
+  readonly format: 2;
   readonly testbed: string;
+  /** what the testbed is, in a line */
+  readonly summary: string;
   readonly metric: string;
   readonly better: 'lower' | 'higher';
   readonly margin: number;
+  /** what all sides spend alike */
+  readonly cost: string;
   readonly baseline: string;
   readonly seeds: readonly number[];
   readonly rows: readonly CompareRow[];
+  /** how learning rates were found */
+  readonly protocol: string;
+  /** model, budget and data of the baseline's runs */
+  readonly task: unknown;
   readonly reused_runs: number;
   /** wall time of this call, reused runs not included */
   readonly seconds: number;
   readonly threads: number;
   readonly parallel: number;
   readonly out: string;
+  /** folders of the runs inside `out`: seed by seed, methods in order */
+  readonly runs: readonly string[];
+  /** the command that does this comparison */
+  readonly command: string;
+  readonly versions: unknown;
+  readonly machine: unknown;
 }
 
-/** The settings a method runs with: its defaults, what the testbed shares, what tuning found. Keys that the method does not know are left out. */
-export function settingsFor(testbed: Testbed, method: OptimizerMethod, overrides: Settings = {}): Settings {
-  const known = (settings: Settings): Settings =>
-    Object.fromEntries(Object.entries(settings).filter(([k]) => Object.hasOwn(method.defaults, k)));
-  return { ...method.defaults, ...known(testbed.shared), ...(testbed.tuned[method.id] ?? {}), ...overrides };
-}
+/** How the learning rates of all sides are found. */
+export const tuningProtocol =
+  'Every candidate runs with the full budget on the tuning seeds, which no comparison uses; the best mean final metric wins. All methods have the same number of candidates.';
 
-/** What identifies one run of a method on a testbed. */
-export const identify = (
-  testbed: Testbed,
-  corpus: TextCorpus,
-  method: OptimizerMethod,
-  settings: Settings,
-  seed: number,
-  threads: number,
-): RunIdentity => ({
-  testbed: testbed.id,
-  method: method.id,
-  seed,
-  settings,
-  task: { ...testbed.task, corpus: corpus.id, corpus_sha256: corpus.sha256 },
-  threads,
-  versions: readVersions(),
-});
-
-/** Trains one run and writes its folder. */
-export async function executeRun(
-  root: string,
-  identity: RunIdentity,
-  testbed: Testbed,
-  corpus: TextCorpus,
-  hooks: { readonly signal?: AbortSignal; readonly onMetrics?: (line: Readonly<Record<string, number | null>>) => void },
-): Promise<RunRecord> {
-  const writer = await RunWriter.create(root, identity);
-  try {
-    const { status, ledger, ...result } = await pretrain({
-      task: testbed.task,
-      optimizer: lookUp('method', identity.method, optimizers),
-      settings: identity.settings,
-      seed: identity.seed,
-      corpus,
-      threads: identity.threads,
-      signal: hooks.signal,
-      onMetrics: (line) => {
-        writer.log(line);
-        hooks.onMetrics?.(line);
-      },
-    });
-    return await writer.finish({ status, result, ledger, machine: describeMachine() });
-  } catch (error) {
-    await writer.close();
-    throw error;
-  }
-}
-
-const average = (records: readonly RunRecord[], f: (r: RunRecord) => number): number =>
-  records.reduce((n, r) => n + f(r), 0) / records.length;
-
-/** Statistics of finished runs: one row a method, in the order given; `runs[method][i]` is seed i. */
-export function summariseRows(
-  testbed: Testbed,
-  methods: readonly OptimizerMethod[],
-  runs: Readonly<Record<string, readonly RunRecord[]>>,
-): CompareRow[] {
-  const valuesOf = (method: OptimizerMethod): (number | null)[] => (runs[method.id] ?? []).map((r) => r.result[testbed.metric] ?? null);
-  const baseline = valuesOf(methods[0] as OptimizerMethod);
-  const differences = methods.map((method, k) => {
-    if (k === 0) return null;
-    const pairs = valuesOf(method).flatMap((x, i) => {
-      const b = baseline[i];
-      return x === null || b === null || b === undefined ? [] : [[b, x] as const];
-    });
-    return pairs.length === 0
-      ? null
-      : pairedDifference(
-          pairs.map(([b]) => b),
-          pairs.map(([, x]) => x),
-        );
-  });
-  const corrected = holm(differences.map((d) => d?.p ?? Number.NaN));
-  return methods.map((method, k) => {
-    const values = valuesOf(method);
-    const finite = values.filter((v) => v !== null);
-    const records = runs[method.id] ?? [];
-    const difference = differences[k] ?? null;
-    const p = corrected[k] as number;
-    return {
-      method: method.id,
-      settings: records[0]?.settings ?? {},
-      tuned: Object.hasOwn(testbed.tuned, method.id),
-      values,
-      diverged: values.length - finite.length,
-      estimate: finite.length === 0 ? null : estimate(finite),
-      difference,
-      p_holm: Number.isNaN(p) ? null : p,
-      verdict: difference && verdict(difference, { margin: testbed.margin, better: testbed.better, p }),
-      tokens: average(records, (r) => r.ledger.tokens_trained),
-      flops: average(records, (r) => r.ledger.model_flops + r.ledger.optimizer_flops),
-      train_seconds: average(records, (r) => r.ledger.train_seconds),
-    };
-  });
-}
-
-function checkCount(name: string, value: number): number {
-  if (!Number.isInteger(value) || value < 1) throw new UsageError(`--${name} must be a whole number of at least 1, got ${value}`);
-  return value;
-}
+const commandOf = (options: CompareOptions): string =>
+  [
+    'npx vitro compare',
+    ...options.methods,
+    `--testbed ${options.testbed}`,
+    `--seeds ${options.seeds}`,
+    ...(options.set ?? []).map((s) => `--set ${s}`),
+  ].join(' ');
 
 /**
- * Trains every method with every seed at the same token budget and compares them pairwise with the first. Methods share seeds, so parameters
- * and data order are equal within a pair. Finished runs in the results folder are taken over; the rest is done, so an interrupted comparison
- * goes on where it stopped.
+ * Trains every method with every seed at the same cost and compares them pairwise with the first. Methods share seeds, so parameters and data
+ * order are equal within a pair. Finished runs in the results folder are taken over; the rest is done, so an interrupted comparison goes on where
+ * it stopped. Writes summary.json and report.html into the folder.
  */
-export async function compare(options: CompareOptions, hooks: CompareHooks = {}): Promise<CompareSummary> {
+export async function compare(options: CompareOptions, hooks: RunHooks = {}): Promise<CompareSummary> {
   const started = performance.now();
-  const testbed = lookUp('testbed', options.testbed, testbeds);
-  const methods = options.methods.map((id) => lookUp('method', id, optimizers));
-  if (new Set(options.methods).size !== options.methods.length)
-    throw new UsageError(`a method is named twice: ${options.methods.join(' ')}`);
+  const { methods } = options;
   if (methods.length === 0) throw new UsageError('name at least one method');
+  if (new Set(methods).size !== methods.length) throw new UsageError(`a method is named twice: ${methods.join(' ')}`);
+  const testbed = findTestbed(options.testbed);
+  const given = parseSettings(options.set ?? []);
   const seeds = Array.from({ length: checkCount('seeds', options.seeds) }, (_, i) => i);
-  const threads = checkCount('threads', options.threads ?? 1);
-  const parallel = checkCount('parallel', options.parallel ?? Math.max(1, Math.floor(cpus().length / threads)));
-  const out = options.out ?? join('runs', `compare-${testbed.id}-${options.methods.join('-')}`);
-  const corpus = await testbed.corpus();
-
+  const recipes = methods.map((method) => ({ method, recipe: recipeFor(testbed, method, given) }));
+  const out = options.out ?? join('runs', `compare-${testbed.id}-${methods.join('-')}`);
   // seed by seed, so that the two sides of a pair run under the same load
   const jobs = seeds.flatMap((seed) =>
-    methods.map((method) => identify(testbed, corpus, method, settingsFor(testbed, method), seed, threads)),
+    recipes.map(({ method, recipe }): Job => ({ name: `${method} seed ${seed}`, method, recipe, seed })),
   );
-  const known = await Promise.all(jobs.map((identity) => (options.fresh ? undefined : readFinished(out, identity))));
-  const reused = known.filter((r) => r !== undefined).length;
-  hooks.onEvent?.({ type: 'start', runs: jobs.length, reused, out, parallel, steps: testbed.task.max_steps, metric: testbed.metric });
-
-  const records = await runPool(
-    jobs.map((identity, i) => ({ identity, finished: known[i] })),
-    parallel,
-    async ({ identity, finished }) => {
-      if (finished) return finished;
-      hooks.signal?.throwIfAborted();
-      const run = `${identity.method} seed ${identity.seed}`;
-      const record = await executeRun(out, identity, testbed, corpus, {
-        signal: hooks.signal,
-        onMetrics: (line) => {
-          const metric = line[testbed.metric];
-          hooks.onEvent?.({
-            type: 'progress',
-            run,
-            step: line.global_step ?? 0,
-            loss: line.loss ?? null,
-            ...(typeof metric === 'number' ? { metric } : {}),
-          });
-        },
-      });
-      hooks.onEvent?.({ type: 'end', run, record });
-      return record;
-    },
-  );
-
-  const runs = Object.fromEntries(methods.map((m) => [m.id, records.filter((r) => r.method === m.id)]));
+  const { records, identities, reused, threads, parallel } = await doRuns(testbed, jobs, { ...options, out }, hooks);
+  const byMethod = Object.fromEntries(methods.map((m) => [m, records.filter((r) => r.method === m)]));
+  const first = records[0];
   const summary: CompareSummary = {
-    format: 1,
-    testbed: testbed.id,
+    format: 2,
+    testbed: options.testbed,
+    summary: testbed.summary,
     metric: testbed.metric,
     better: testbed.better,
     margin: testbed.margin,
-    baseline: (methods[0] as OptimizerMethod).id,
+    cost: testbed.cost,
+    baseline: methods[0] as string,
     seeds,
-    rows: summariseRows(testbed, methods, runs),
+    rows: summariseRows(testbed, methods, byMethod),
+    protocol: tuningProtocol,
+    task: first?.task,
     reused_runs: reused,
     seconds: (performance.now() - started) / 1000,
     threads,
     parallel,
     out,
+    runs: identities.map((identity) => basename(runFolder(out, identity))),
+    command: commandOf(options),
+    versions: first?.versions,
+    machine: first?.machine,
   };
-  await writeJson(join(out, 'summary.json'), { ...summary, runs: jobs.map((identity) => basename(runFolder(out, identity))) });
+  await writeJson(join(out, 'summary.json'), summary);
+  await writeReport(out, summary);
   return summary;
 }

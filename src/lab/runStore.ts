@@ -2,19 +2,22 @@ import { createHash } from 'node:crypto';
 import { createWriteStream, type WriteStream } from 'node:fs';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Ledger, Settings } from '../contracts/index.js';
+import type { Ledger } from '../contracts/index.js';
+import { lockFolder } from './lock.js';
 import type { Machine, Versions } from './machine.js';
+import type { Recipe } from './recipe.js';
 
 /** Version of the run folder's layout. A reader refuses what it does not know. */
-export const runFormat = 1;
+export const runFormat = 2;
 
 /** What identifies a run: equal identities give equal results, so a finished run is never done twice. */
 export interface RunIdentity {
   readonly testbed: string;
   readonly method: string;
   readonly seed: number;
-  readonly settings: Settings;
-  /** the testbed's task and the digest of its data */
+  /** the method of every slot with its settings */
+  readonly recipe: Recipe;
+  /** model, budget and digest of the data */
   readonly task: unknown;
   readonly threads: number;
   readonly versions: Versions;
@@ -25,8 +28,8 @@ export interface RunRecord extends RunIdentity {
   readonly format: number;
   readonly hash: string;
   readonly status: 'finished' | 'diverged';
-  /** final metrics; null where the run diverged */
-  readonly result: Readonly<Record<string, number | null>>;
+  /** final metrics; empty where the run diverged */
+  readonly result: Readonly<Record<string, number>>;
   readonly ledger: Ledger;
   readonly machine: Machine;
   readonly started_at: string;
@@ -80,6 +83,7 @@ export class RunWriter {
   private constructor(
     folder: string,
     readonly identity: RunIdentity,
+    readonly unlock: () => Promise<void>,
   ) {
     this.folder = folder;
     this.#metrics = createWriteStream(join(folder, 'metrics.jsonl'));
@@ -88,22 +92,27 @@ export class RunWriter {
   static async create(root: string, identity: RunIdentity): Promise<RunWriter> {
     const folder = runFolder(root, identity);
     await mkdir(folder, { recursive: true });
-    return new RunWriter(folder, identity);
+    return new RunWriter(folder, identity, await lockFolder(folder));
   }
 
   log(line: Readonly<Record<string, number | null>>): void {
     this.#metrics.write(`${JSON.stringify(line)}\n`);
   }
 
-  async close(): Promise<void> {
+  async #flush(): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       this.#metrics.once('error', reject);
       this.#metrics.end(resolve);
     });
   }
 
+  /** Gives the folder back without a result. */
+  async abandon(): Promise<void> {
+    await this.#flush().finally(this.unlock);
+  }
+
   async finish(outcome: Pick<RunRecord, 'status' | 'result' | 'ledger' | 'machine'>): Promise<RunRecord> {
-    await this.close();
+    await this.#flush();
     const record: RunRecord = {
       format: runFormat,
       hash: hashOf(this.identity),
@@ -113,6 +122,7 @@ export class RunWriter {
       finished_at: new Date().toISOString(),
     };
     await writeJson(join(this.folder, 'run.json'), record);
+    await this.unlock();
     return record;
   }
 }

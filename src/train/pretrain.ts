@@ -1,176 +1,205 @@
 import type { Ledger, Settings } from '../contracts/index.js';
-import { type TextCorpus, type TokenBatch, trainingBatch, validationBatches } from '../data/textCorpus.js';
-import { type Decoder, type DecoderConfig, decoderLoss, decoderSpecs, decoderTrainFlopsPerToken, initDecoder } from '../models/decoder/index.js';
-import { warmupCosine } from '../optim/schedule/index.js';
-import {
-  applyUpdates,
-  chain,
-  clipByGlobalNorm,
-  globalNorm,
-  type Leaves,
-  type OptimizerMethod,
-  type OptState,
-} from '../optim/transform/index.js';
+import type { Batch, BatchSource, JsonValue } from '../data/stream/batch.js';
+import { type EvalSet, LmScorer, lmMetrics } from '../evaluate/languageModel.js';
+import type { CausalModel } from '../models/causalModel.js';
+import { initParams } from '../nn/init.js';
+import type { ParamTree } from '../nn/param.js';
+import type { ScheduleMethod } from '../optim/schedule/index.js';
+import type { OptimizerMethod } from '../optim/transform/index.js';
 import type { NDArray } from '../tensor/array.js';
-import { compile, grad, type Tensor } from '../tensor/index.js';
+import { VitroError } from '../tensor/errors.js';
 import { foldIn, randomKey } from '../tensor/random/threefry.js';
-import { type Tree, treeEntries, treeUnflatten } from '../tensor/tree.js';
+import { CheckpointMerger } from './averages.js';
+import type { CheckpointStore } from './checkpoints.js';
+import { LedgerCounter } from './ledgerCounter.js';
+import type { ObjectiveMethod } from './objective/slot.js';
+import { type Chosen, type TrainState, trainedSpecs, trainStep } from './step.js';
 
-/** A pretraining task: model, data order and budget, without the optimizer. Names follow TRL. */
-export interface PretrainTask {
-  readonly model: DecoderConfig;
+/** Length, rhythm and clipping of a run, by TRL's names. */
+export interface PretrainArguments {
   readonly max_steps: number;
-  readonly per_device_train_batch_size: number;
-  /** share of max_steps in which the learning rate rises linearly; then a cosine down to min_lr_ratio of the peak */
-  readonly warmup_ratio: number;
-  readonly min_lr_ratio: number;
-  readonly max_grad_norm: number;
-  readonly logging_steps: number;
-  /** a quick validation every so many steps, over the first eval_bytes of the validation text; the last one covers all of it */
-  readonly eval_steps: number;
-  readonly eval_bytes: number;
-  readonly eval_batch_size: number;
+  /** batches whose gradients add up to one step; default 1 */
+  readonly gradient_accumulation_steps?: number;
+  /** share of max_steps in which the learning rate rises linearly; default 0 */
+  readonly warmup_ratio?: number;
+  /** overrides warmup_ratio */
+  readonly warmup_steps?: number;
+  /** gradients are scaled down to this global norm; 0 = never. Default 1 */
+  readonly max_grad_norm?: number;
+  /** decay of an average of the weights that is evaluated beside them; 0 = none (default) */
+  readonly ema_decay?: number;
+  /** default 10 */
+  readonly logging_steps?: number;
+  /** quick evaluation every so many steps; 0 = only at the end (default) */
+  readonly eval_steps?: number;
+  /** checkpoint every so many steps; 0 = none (default) */
+  readonly save_steps?: number;
+}
+
+/** Which methods train: one for each slot of the loop, with complete settings. */
+export interface PretrainRecipe {
+  readonly optimizer: Chosen<OptimizerMethod>;
+  readonly schedule: Chosen<ScheduleMethod>;
+  readonly objective: Chosen<ObjectiveMethod>;
 }
 
 export interface PretrainOptions {
-  readonly task: PretrainTask;
-  readonly optimizer: OptimizerMethod;
-  /** complete settings of the optimizer */
-  readonly settings: Settings;
-  /** parameters and data order follow from it */
+  readonly model: CausalModel;
+  readonly recipe: PretrainRecipe;
+  readonly args: PretrainArguments;
+  readonly data: BatchSource;
+  readonly evaluation: readonly EvalSet[];
+  /** starting parameters and all random choices of the run follow from it; the data source has its own */
   readonly seed: number;
-  readonly corpus: TextCorpus;
+  /** parameters to start from instead of random ones */
+  readonly start?: ParamTree<NDArray>;
+  /** resumes from the newest checkpoint there, and saves to it */
+  readonly checkpoints?: CheckpointStore;
   /** threads of the training session; default: all cores */
   readonly threads?: number;
   readonly signal?: AbortSignal;
   /** called with every line of metrics.jsonl */
-  readonly onMetrics?: (line: Readonly<Record<string, number | null>>) => void;
+  readonly onMetrics?: (line: MetricsLine) => void;
+  /** called once where the run goes on from a checkpoint, before its first step */
+  readonly onResume?: (state: { readonly global_step: number; readonly log_lines: number }) => void;
 }
+
+export type MetricsLine = Readonly<Record<string, number | null>>;
 
 export interface PretrainResult {
   readonly status: 'finished' | 'diverged';
-  /** final validation bits per byte; null where the loss left the finite numbers */
-  readonly 'val/bpb': number | null;
+  /** final metrics of every evaluation set, e.g. `val/bpb`; empty where the loss left the finite numbers */
+  readonly metrics: Readonly<Record<string, number>>;
   readonly ledger: Ledger;
+  /** the trained model (merged, where the schedule merges checkpoints), without the objective's own parameters */
+  readonly params: ParamTree<NDArray>;
 }
 
-interface State<T> {
-  readonly params: Decoder<T>;
-  readonly optimizer: OptState<T>;
+/** Parameters before the first step: the given ones or drawn from the seed, and the objective's own. */
+function startingParams(options: PretrainOptions, specs: ReturnType<typeof trainedSpecs>): ParamTree<NDArray> {
+  const key = randomKey(options.seed);
+  const { objective, ...model } = specs;
+  const own = objective ? { objective: initParams(objective, foldIn(key, 2)) as unknown as ParamTree<NDArray> } : {};
+  return { ...(options.start ?? (initParams(model, key) as unknown as ParamTree<NDArray>)), ...own };
 }
 
-const byPath = <T>(tree: Decoder<T>): Leaves<T> => Object.fromEntries(treeEntries(tree as unknown as Tree<T>));
+const rateOf = (settings: Settings, name: string): number => Number(settings[name]);
 
-/** Trains a decoder on a text from scratch: one compiled step of forward, backward, clipping and optimizer over donated state. */
+/** Trains a language model: one compiled step over donated state; batches, learning rates and keys come from the host, each a pure function of the step. */
 export async function pretrain(options: PretrainOptions): Promise<PretrainResult> {
-  const { task, optimizer, settings, seed, corpus, threads, signal, onMetrics } = options;
-  const { model, max_steps, per_device_train_batch_size: batchSize } = task;
-  const context = model.max_position_embeddings;
-  const started = performance.now();
-  const specs = byPath(decoderSpecs(model));
-  const transform = chain(clipByGlobalNorm(task.max_grad_norm), optimizer.create(settings));
+  const { model, recipe, args, data, evaluation, seed, checkpoints, threads, signal, onMetrics } = options;
+  const { max_steps, gradient_accumulation_steps: parts = 1, logging_steps = 10, eval_steps = 0, save_steps = 0, ema_decay = 0 } = args;
+  const sizes = { model, batch_size: data.batch_size, context: data.context };
+  const step = trainStep({ model, ...recipe, sizes, max_grad_norm: args.max_grad_norm ?? 1, ema_decay, threads });
+  const scorer = new LmScorer(model, { threads });
+  const span = { totalSteps: max_steps, warmupSteps: args.warmup_steps ?? Math.round((args.warmup_ratio ?? 0) * max_steps) };
+  const factor = recipe.schedule.method.factor(recipe.schedule.settings, span);
+  const merger = new CheckpointMerger(recipe.schedule.method.merge?.(recipe.schedule.settings, span), threads);
+  const ledger = new LedgerCounter({ recipe, sizes, parts, specs: step.specs });
+  const keys = foldIn(randomKey(seed), 3);
+  const withoutOwn = ({ objective: _, ...params }: ParamTree<NDArray>): ParamTree<NDArray> => params;
+  let lines = 0;
+  const log = (line: MetricsLine): void => {
+    lines++;
+    onMetrics?.(line);
+  };
 
-  const step = compile(
-    (state: State<Tensor>, batch: { inputs: Tensor; targets: Tensor }, rates: Readonly<Record<string, Tensor>>) => {
-      const loss = decoderLoss(model, state.params, batch.inputs, batch.targets);
-      const grads = byPath(grad(loss, state.params));
-      const params = byPath(state.params);
-      const { updates, state: optimizerState } = transform.update(grads, state.optimizer, { params, specs, rates });
-      const updated = treeUnflatten(state.params, Object.values(applyUpdates(params, updates))) as Decoder<Tensor>;
-      return [
-        { params: updated, optimizer: optimizerState },
-        { loss, grad_norm: globalNorm(grads) },
-      ] as const;
-    },
-    { name: 'pretrain step', donate: [0], threads },
-  );
-  const score = compile(
-    (params: Decoder<Tensor>, batch: { inputs: Tensor; targets: Tensor }) => decoderLoss(model, params, batch.inputs, batch.targets),
-    {
-      name: 'validation loss',
-      threads,
-    },
-  );
-
-  const dataKey = foldIn(randomKey(seed), 1);
-  const quickBatches = validationBatches(corpus.validation, task.eval_batch_size, context, task.eval_bytes);
-  const allBatches = validationBatches(corpus.validation, task.eval_batch_size, context);
-  const evalTokens = task.eval_batch_size * context;
-  const schedule = warmupCosine({
-    totalSteps: max_steps,
-    warmupSteps: Math.round(task.warmup_ratio * max_steps),
-    minRatio: task.min_lr_ratio,
-  });
-  let tokensTrained = 0;
-  let tokensEvaluated = 0;
-  let trainSeconds = 0;
-  let peakRss = 0;
-
-  /** Validation bits per byte over the given windows. */
-  const evaluate = async (params: Decoder<NDArray>, batches: readonly TokenBatch[]): Promise<number> => {
-    let nats = 0;
-    for (const batch of batches) {
-      signal?.throwIfAborted();
-      nats += (await score.run(params, batch)).item();
+  /** Metrics of all evaluation sets; quick ones cover their leading batches. */
+  const evaluate = async (params: ParamTree<NDArray>, quick: boolean): Promise<Record<string, number>> => {
+    const all: Record<string, number> = {};
+    for (const set of evaluation) {
+      const score = await scorer.score(params, set, { ...(quick && set.quick ? { limit: set.quick } : {}), ...(signal ? { signal } : {}) });
+      ledger.evaluated(score.tokens);
+      Object.assign(all, lmMetrics(set, score));
     }
-    tokensEvaluated += batches.length * evalTokens;
-    return nats / batches.length / Math.LN2;
+    return all;
   };
-
-  const result = (bpb: number): PretrainResult => {
-    const perToken = decoderTrainFlopsPerToken(model);
-    return {
-      status: Number.isFinite(bpb) ? 'finished' : 'diverged',
-      'val/bpb': Number.isFinite(bpb) ? bpb : null,
-      ledger: {
-        tokens_trained: tokensTrained,
-        tokens_evaluated: tokensEvaluated,
-        model_flops: perToken * tokensTrained + (perToken / 3) * tokensEvaluated,
-        optimizer_flops: optimizer.flops(specs, settings) * (tokensTrained / (batchSize * context)),
-        wall_seconds: (performance.now() - started) / 1000,
-        train_seconds: trainSeconds,
-        peak_rss_bytes: peakRss,
-      },
-    };
-  };
+  const named = (prefix: string, metrics: Record<string, number>): Record<string, number> =>
+    Object.fromEntries(Object.entries(metrics).map(([k, v]) => [`${prefix}${k}`, v]));
 
   try {
-    let state: State<NDArray> = { params: initDecoder(model, seed), optimizer: transform.init(specs) };
-    for (let s = 0; s < max_steps; s++) {
-      signal?.throwIfAborted();
-      const factor = schedule(s);
-      const rates = Object.fromEntries(optimizer.rates.map((name) => [name, Number(settings[name]) * factor]));
-      const before = performance.now();
-      const [next, metrics] = await step.run(state, trainingBatch(corpus.train, dataKey, s, batchSize, context), rates);
-      const seconds = (performance.now() - before) / 1000;
-      state = next;
-      trainSeconds += seconds;
-      tokensTrained += batchSize * context;
-      const loss = metrics.loss.item();
-      const done = s + 1;
-      const evaluated = done % task.eval_steps === 0 && done < max_steps;
-      if (!Number.isFinite(loss)) {
-        onMetrics?.({ global_step: done, loss: null, num_tokens: tokensTrained });
-        return result(Number.NaN);
-      }
-      if (done % task.logging_steps === 0 || evaluated || done === max_steps) {
-        peakRss = Math.max(peakRss, process.memoryUsage.rss());
-        onMetrics?.({
-          global_step: done,
-          loss,
-          grad_norm: metrics.grad_norm.item(),
-          ...rates,
-          num_tokens: tokensTrained,
-          tokens_per_second: (batchSize * context) / seconds,
-          ...(evaluated ? { 'val/bpb': await evaluate(state.params, quickBatches) } : {}),
-        });
-      }
+    let state: TrainState<NDArray> = step.init(startingParams(options, trainedSpecs({ model, ...recipe, sizes })));
+    let done = 0;
+    const saved = await checkpoints?.latest({ state, merged: merger.start(state.params) });
+    if (saved) {
+      state = saved.state.state;
+      merger.restore(saved.state.merged);
+      done = saved.trainer.global_step;
+      lines = saved.trainer.log_lines;
+      ledger.restore(saved.trainer.ledger);
+      data.seek(saved.trainer.cursor);
+      options.onResume?.({ global_step: done, log_lines: lines });
     }
-    const bpb = await evaluate(state.params, allBatches);
-    onMetrics?.({ global_step: max_steps, num_tokens: tokensTrained, 'val/bpb': bpb });
-    return result(bpb);
+    const take = async (): Promise<Batch[]> => {
+      const batches: Batch[] = [];
+      for (let i = 0; i < parts; i++) batches.push(await data.next());
+      return batches;
+    };
+    /** where the data stands before the batches that are taken next */
+    const stand = (): { cursor: JsonValue; epoch: number } => ({ cursor: data.cursor(), epoch: data.epoch });
+    let here = stand();
+    let batches = done < max_steps ? await take() : [];
+    let lastSaved = done;
+    const save = async (): Promise<void> => {
+      lastSaved = done;
+      const trainer = { global_step: done, ...here, ledger: ledger.counts(), log_lines: lines };
+      await checkpoints?.save({ state, merged: merger.state() }, trainer, withoutOwn(state.params));
+    };
+    let since = { at: performance.now(), tokens: 0 };
+    while (done < max_steps) {
+      if (signal?.aborted) {
+        if (checkpoints && done > lastSaved) await save();
+        signal.throwIfAborted();
+      }
+      const scheduled = factor(done);
+      const rates = Object.fromEntries(recipe.optimizer.method.rates.map((r) => [r, rateOf(recipe.optimizer.settings, r) * scheduled]));
+      const began = performance.now();
+      const running = step.run(state, { batches, rates, key: foldIn(keys, done), progress: done / max_steps });
+      // the next batch is made while this one is computed
+      const after = stand();
+      const next = done + 1 < max_steps ? take() : Promise.resolve([]);
+      const { state: trained, metrics } = await running;
+      state = trained;
+      done++;
+      ledger.trained((performance.now() - began) / 1000);
+      since.tokens += parts * data.tokensPerBatch;
+      await merger.after(done, state.params);
+      const progress = { global_step: done, epoch: after.epoch, num_tokens: ledger.tokensTrained };
+      if (!Number.isFinite(metrics.loss)) {
+        await next;
+        log({ ...progress, loss: null });
+        return { status: 'diverged', metrics: {}, ledger: ledger.total(), params: withoutOwn(state.params) };
+      }
+      const evaluates = eval_steps > 0 && done % eval_steps === 0 && done < max_steps;
+      if (done % logging_steps === 0 || evaluates || done === max_steps) {
+        const seconds = (performance.now() - since.at) / 1000;
+        const quick = evaluates ? await evaluate(withoutOwn(state.params), true) : {};
+        log({
+          ...progress,
+          ...metrics,
+          ...rates,
+          step_time: seconds / Math.max(1, since.tokens / (parts * data.tokensPerBatch)),
+          tokens_per_second: since.tokens / seconds,
+          ...quick,
+        });
+        since = { at: performance.now(), tokens: 0 };
+      }
+      batches = await next;
+      here = after;
+      if (checkpoints && save_steps > 0 && (done % save_steps === 0 || done === max_steps)) await save();
+    }
+    const params = merger.result() ?? withoutOwn(state.params);
+    const final = await evaluate(params, false);
+    const average = state.ema ? named('ema_', await evaluate(state.ema, false)) : {};
+    if (evaluation.length > 0) log({ global_step: done, num_tokens: ledger.tokensTrained, ...final, ...average });
+    const finite = Object.values(final).every(Number.isFinite);
+    return { status: finite ? 'finished' : 'diverged', metrics: { ...final, ...average }, ledger: ledger.total(), params };
+  } catch (error) {
+    if (error instanceof RangeError) throw new VitroError(error.message);
+    throw error;
   } finally {
     step.dispose();
-    score.dispose();
+    scorer.dispose();
+    merger.dispose();
   }
 }
