@@ -8,6 +8,7 @@ import {
   initDecoder,
   type KvCache,
 } from '../../src/models/decoder/index.js';
+import { attentions } from '../../src/nn/attention/index.js';
 import { array, type BackendName, compile, type NDArray, type Tensor, treeEntries } from '../../src/tensor/index.js';
 
 const base: DecoderConfig = {
@@ -29,6 +30,19 @@ const variants: Readonly<Record<string, Partial<DecoderConfig>>> = {
   'soft-capped scores': { attn_logit_softcapping: 2 },
   'sliding windows': { layer_types: ['sliding_attention', 'full_attention'], sliding_window: 3 },
   'head norms': { qk_norm: 'head', norm_placement: 'sandwich' },
+  ...Object.fromEntries(Object.keys(attentions).map((attention_method) => [`attention ${attention_method}`, { attention_method }])),
+  'keys made late, rotated': { attention_method: 'diff-qkv', attention_settings: { key_head_dim: 2, q_augment_ratio: 0.5 } },
+  'keys made late, partial rotation': {
+    attention_method: 'diff-qkv',
+    attention_settings: { key_head_dim: 2 },
+    position_settings: { partial_rotary_factor: 0.5 },
+  },
+  'simulated heads with alibi': { attention_method: 'sas', position_method: 'alibi' },
+  'free energy in sliding windows': {
+    attention_method: 'fem',
+    layer_types: ['sliding_attention', 'full_attention'],
+    sliding_window: 3,
+  },
 };
 
 const ids = [
