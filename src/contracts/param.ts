@@ -10,7 +10,5 @@ export interface ParamSpec {
   readonly isTreeLeaf: true;
   readonly shape: readonly number[];
   readonly role: 'matrix' | 'embedding' | 'vector';
-  /** number of equal matrices that are fused side by side along the output axis (3 for a fused q|k|v); 1 where absent */
-  readonly fused?: number;
   readonly init: Init;
 }

@@ -1,27 +1,13 @@
 import { Matrix, SingularValueDecomposition } from 'ml-matrix';
 import { describe, expect, it } from 'vitest';
 import { type OptimizerMethod, optimizers } from '../../src/optim/transform/index.js';
-import { newtonSchulz } from '../../src/optim/transform/muon.js';
+import { newtonSchulz } from '../../src/optim/transform/newtonSchulz.js';
 import { costOf } from '../../src/tensor/compile/cost.js';
 import { topoSort } from '../../src/tensor/graph.js';
 import { array, compile, constant, NDArray, type Tensor } from '../../src/tensor/index.js';
-import { noise, randomArray, runTransform, spec } from './support.js';
+import { noise, randomArray, referenceNewtonSchulz, runTransform, spec, toMatrix } from './support.js';
 
 const muon = optimizers.muon as OptimizerMethod;
-const toMatrix = (x: NDArray): Matrix => Matrix.from1DArray(x.shape[0] as number, x.shape[1] as number, x.toNumbers());
-
-/** The published iteration in float64 on ml-matrix, in the form of the authors (transposing tall matrices). */
-function referenceNewtonSchulz(g: Matrix, steps = 5): Matrix {
-  const tall = g.rows > g.columns;
-  let x = (tall ? g.transpose() : g.clone()).div(g.norm('frobenius') + 1e-7);
-  for (let i = 0; i < steps; i++) {
-    const a = x.mmul(x.transpose());
-    const b = Matrix.mul(a, -4.775).add(Matrix.mul(a.mmul(a), 2.0315));
-    x = Matrix.mul(x, 3.4445).add(b.mmul(x));
-  }
-  return tall ? x.transpose() : x;
-}
-
 describe('newtonSchulz', () => {
   const orthogonalise = compile((g: Tensor) => newtonSchulz(g, 5), { backend: 'reference' });
 
@@ -109,37 +95,6 @@ describe('muon', () => {
       params[name]?.toNumbers().forEach((x, i) => {
         expect(x).toBeCloseTo(expected[name].to1DArray()[i] as number, 4);
       });
-  });
-
-  it('treats the parts of a fused matrix as matrices of their own', async () => {
-    const next = noise(2);
-    const parts = [0, 1, 2].map(() => randomArray([4, 6], next));
-    const fused = new Float32Array(4 * 18);
-    parts.forEach((part, k) => {
-      part.toNumbers().forEach((x, i) => {
-        fused[Math.floor(i / 6) * 18 + k * 6 + (i % 6)] = x;
-      });
-    });
-    const rates = [{ learning_rate: 1, adamw_learning_rate: 1 }];
-    const run = async (shape: readonly number[], grad: NDArray, count?: number) => {
-      const { updates } = await runTransform(
-        muon.create(settings),
-        { w: spec('matrix', shape, count) },
-        { w: randomArray(shape, () => 0) },
-        [{ w: grad }],
-        rates,
-      );
-      return updates[0]?.w ?? [];
-    };
-    const together = await run([4, 18], new NDArray('f32', [4, 18], fused), 3);
-    for (const [k, part] of parts.entries()) {
-      const alone = await run([4, 6], part);
-      alone.forEach((x, i) => {
-        expect(together[Math.floor(i / 6) * 18 + k * 6 + (i % 6)]).toBeCloseTo(x, 5);
-      });
-    }
-    const wrong = await run([4, 18], new NDArray('f32', [4, 18], fused));
-    expect(Math.max(...wrong.map((x, i) => Math.abs(x - (together[i] as number))))).toBeGreaterThan(0.05);
   });
 
   it('counts the matrix products that its graph does', () => {

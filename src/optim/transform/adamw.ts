@@ -1,7 +1,16 @@
+import type { Settings } from '../../contracts/index.js';
 import { adam, scaleByAdam } from './adam.js';
 import { chain } from './compose.js';
 import { addDecayedWeights, countElements, isDecayed, scaleByRate } from './pieces.js';
-import type { OptimizerMethod } from './slot.js';
+import type { GradientTransform, OptimizerMethod } from './slot.js';
+
+/** AdamW by its settings, at the rate of the given name times a constant. */
+export const adamwTransform = (s: Settings, rate = 'learning_rate', factor = 1): GradientTransform =>
+  chain(
+    scaleByAdam(Number(s.adam_beta1), Number(s.adam_beta2), Number(s.adam_epsilon)),
+    addDecayedWeights(Number(s.weight_decay), isDecayed),
+    scaleByRate(rate, factor),
+  );
 
 /**
  * AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", arXiv:1711.05101, algorithm 2):
@@ -19,11 +28,6 @@ export const adamw: OptimizerMethod = {
   limits: [{ settings: { weight_decay: 0 }, tolerance: 0 }],
   provenance: 'paper',
   assumes: ['the decay is multiplied by the learning rate (as PyTorch and optax do); gains and biases do not decay'],
-  create: (s) =>
-    chain(
-      scaleByAdam(Number(s.adam_beta1), Number(s.adam_beta2), Number(s.adam_epsilon)),
-      addDecayedWeights(Number(s.weight_decay), isDecayed),
-      scaleByRate('learning_rate'),
-    ),
+  create: (s) => adamwTransform(s),
   flops: (specs) => 15 * countElements(specs),
 };

@@ -21,7 +21,8 @@ export function probeOf(context: TransformContext, method: string): LossProbe {
   throw new VitroError(`${method} evaluates the loss itself: give \`probe: { key, lossAt }\` in the context of its update`);
 }
 
-const pick = <T>(leaves: Leaves<T>, keep: (path: string) => boolean): Leaves<T> =>
+/** The leaves whose path `keep` accepts. */
+export const pickLeaves = <T>(leaves: Leaves<T>, keep: (path: string) => boolean): Leaves<T> =>
   Object.fromEntries(Object.entries(leaves).filter(([path]) => keep(path)));
 
 /** A transform without state, from a function of one gradient. */
@@ -60,14 +61,14 @@ export const partition = (
   return {
     init: (specs) =>
       Object.fromEntries(
-        Object.entries(groups).map(([name, t]): [string, OptState<NDArray>] => [name, t.init(pick(specs, members(name, specs)))]),
+        Object.entries(groups).map(([name, t]): [string, OptState<NDArray>] => [name, t.init(pickLeaves(specs, members(name, specs)))]),
       ),
     update: (grads, state, context) => {
       const before = state as Readonly<Record<string, OptState<Tensor>>>;
       const after: Record<string, OptState<Tensor>> = {};
       const merged: Record<string, Tensor> = {};
       for (const [name, t] of Object.entries(groups)) {
-        const out = t.update(pick(grads, members(name, context.specs)), before[name] ?? {}, context);
+        const out = t.update(pickLeaves(grads, members(name, context.specs)), before[name] ?? {}, context);
         Object.assign(merged, out.updates);
         after[name] = out.state;
       }

@@ -1,0 +1,76 @@
+import type { Tensor } from '../../tensor/graph.js';
+import { checkpoint, scan } from '../../tensor/ops/control.js';
+import { zerosLike } from '../../tensor/ops/create.js';
+import { scalar } from '../../tensor/ops/operand.js';
+import { stack } from '../../tensor/ops/slicing.js';
+import { normal, randomBits, splitKeys } from '../../tensor/random.js';
+import { leafAt, mapLeaves } from './compose.js';
+import type { Leaves, LossProbe } from './slot.js';
+
+/** Distribution of a random direction: independent standard normal values, or -1 and 1 with equal chances. */
+export type Direction = 'normal' | 'rademacher';
+
+/** A direction for one parameter from its key. */
+function draw(direction: Direction, key: Tensor, shape: Tensor['shape']): Tensor {
+  if (direction === 'normal') return normal(key, shape);
+  return randomBits(key, shape)
+    .div(2 ** 31)
+    .cast('f32')
+    .mul(2)
+    .sub(1);
+}
+
+/** One direction through all of the parameters, each with a key of its own by its place. */
+function directions(direction: Direction, key: Tensor, params: Leaves<Tensor>): Leaves<Tensor> {
+  const paths = Object.keys(params);
+  const keys = splitKeys(key, paths.length);
+  return Object.fromEntries(paths.map((path, i) => [path, draw(direction, keys.at(i), leafAt(params, path).shape)]));
+}
+
+/** n keys for n directions. */
+export const directionKeys = (probe: LossProbe, n: number): Tensor => splitKeys(probe.key, n);
+
+/**
+ * The loss at params + step z(key), where z runs through `moved` and the other parameters stay. Every call is the same compiled function, and z
+ * lives within it: neither the directions nor more than one set of moved parameters are held at a time.
+ */
+export function lossAlong(
+  probe: LossProbe,
+  params: Leaves<Tensor>,
+  moved: Leaves<Tensor>,
+  direction: Direction,
+): (key: Tensor, step: number) => Tensor {
+  const evaluate = checkpoint(
+    (at: { readonly moved: Leaves<Tensor>; readonly key: Tensor; readonly step: Tensor }) => {
+      const z = directions(direction, at.key, at.moved);
+      const shifted = mapLeaves(at.moved, (p, path) => p.add(leafAt(z, path).mul(at.step)));
+      return probe.lossAt({ ...params, ...shifted });
+    },
+    { label: 'loss along a direction' },
+  );
+  return (key, step) => evaluate({ moved, key, step: scalar(step) });
+}
+
+/** sum_i coefficients_i z(keys_i), the directions drawn again one after the other. */
+export function alongDirections(
+  keys: Tensor,
+  coefficients: readonly Tensor[],
+  params: Leaves<Tensor>,
+  direction: Direction,
+): Leaves<Tensor> {
+  const [only, ...others] = coefficients;
+  if (only !== undefined && others.length === 0) {
+    return mapLeaves(directions(direction, keys.at(0), params), (z) => z.mul(only));
+  }
+  return scan(
+    (sum: Leaves<Tensor>, x: { readonly key: Tensor; readonly c: Tensor }) => {
+      const z = directions(direction, x.key, params);
+      return [mapLeaves(sum, (s, path) => s.add(leafAt(z, path).mul(x.c))), {}];
+    },
+    { init: mapLeaves(params, zerosLike), xs: { key: keys, c: stack(coefficients) } },
+  ).carry;
+}
+
+/** Operations of drawing a direction for n elements, moving the parameters along it and back into an update. */
+export const perturbFlops = (n: number, evaluations: number, draws: number): number =>
+  n * (2 * evaluations + 8 * (evaluations + draws) + 4);

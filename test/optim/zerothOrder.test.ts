@@ -1,0 +1,166 @@
+import { describe, expect, it } from 'vitest';
+import type { Settings } from '../../src/contracts/index.js';
+import { type Leaves, type OptimizerMethod, optimizers } from '../../src/optim/transform/index.js';
+import { foldIn, type NDArray, randomKey, splitKey, type Tensor } from '../../src/tensor/index.js';
+import { keyWords, threefryBits } from '../../src/tensor/random/threefry.js';
+import { noise, quadraticLoss, randomArray, runTransform, spec } from './support.js';
+
+const specs = { w: spec('matrix', [3, 4]), g: spec('vector', [5]) };
+const paths = ['w', 'g'] as const;
+type Point = Record<'w' | 'g', number[]>;
+const next = noise(50);
+const start = { w: randomArray([3, 4], next), g: randomArray([5], next) };
+const at = (): Point => ({ w: start.w.toNumbers(), g: start.g.toNumbers() });
+const key = foldIn(randomKey(7), 0);
+
+/** A direction on the host, from the words of the keys: direction i of n, then one key for each of the moved parameters. */
+function direction(kind: 'normal' | 'rademacher', i: number, n: number, moved: readonly ('w' | 'g')[] = paths): Point {
+  const own = splitKey(splitKey(key, n)[i] as NDArray, moved.length);
+  const out: Point = { w: at().w.map(() => 0), g: at().g.map(() => 0) };
+  moved.forEach((path, j) => {
+    const size = out[path].length;
+    const bits = threefryBits(keyWords(own[j] as NDArray), 2 * size);
+    out[path] = out[path].map((_, e) => {
+      const [first, second] = [bits[e] as number, bits[size + e] as number];
+      if (kind === 'rademacher') return first >= 2 ** 31 ? 1 : -1;
+      return Math.sqrt(-2 * Math.log(((first >>> 9) + 0.5) * 2 ** -23)) * Math.cos((second >>> 8) * 2 * Math.PI * 2 ** -24);
+    });
+  });
+  return out;
+}
+
+/** Not symmetric around any point, so that one- and two-sided differences differ. */
+const curved = (p: Leaves<Tensor>): Tensor =>
+  Object.values(p)
+    .map((x, i) =>
+      x
+        .mul(x)
+        .mul(x)
+        .add(x.mul(x).mul(i + 1))
+        .sum(),
+    )
+    .reduce((a, b) => a.add(b));
+const curvedAt = (p: Point): number => paths.reduce((n, path, i) => n + p[path].reduce((s, x) => s + x ** 3 + (i + 1) * x * x, 0), 0);
+const shifted = (p: Point, z: Point, by: number): Point => ({
+  w: p.w.map((x, i) => x + by * (z.w[i] as number)),
+  g: p.g.map((x, i) => x + by * (z.g[i] as number)),
+});
+const sum = (terms: readonly Point[]): Point => ({
+  w: at().w.map((_, i) => terms.reduce((n, t) => n + (t.w[i] as number), 0)),
+  g: at().g.map((_, i) => terms.reduce((n, t) => n + (t.g[i] as number), 0)),
+});
+const scaled = (z: Point, c: number): Point => ({ w: z.w.map((x) => x * c), g: z.g.map((x) => x * c) });
+
+const run = (id: string, settings: Settings, rates: Readonly<Record<string, number>>, options = {}, grads: Leaves<NDArray> = {}) => {
+  const method = optimizers[id] as OptimizerMethod;
+  return runTransform(method.create({ ...method.defaults, ...settings }), specs, start, [grads], [rates], options);
+};
+const expectClose = (updates: Leaves<number[]> | undefined, expected: Point, digits = 5): void => {
+  for (const path of paths)
+    updates?.[path]?.forEach((x, i) => {
+      expect(x).toBeCloseTo(expected[path][i] as number, digits);
+    });
+};
+
+describe('mezo', () => {
+  it.each([1, 3])('equals the published update with %i directions, with directions drawn on the host', async (n) => {
+    const eps = 0.1;
+    const { updates } = await run(
+      'mezo',
+      { zo_eps: eps, num_perturbations: n, weight_decay: 0.5 },
+      { learning_rate: 0.01 },
+      { loss: curved },
+    );
+    const terms = Array.from({ length: n }, (_, i) => {
+      const z = direction('normal', i, n);
+      return scaled(z, (curvedAt(shifted(at(), z, eps)) - curvedAt(shifted(at(), z, -eps))) / (2 * eps * n));
+    });
+    const expected = scaled(sum([...terms, { w: at().w.map((x) => 0.5 * x), g: at().g.map(() => 0) }]), -0.01);
+    expectClose(updates[0], expected);
+  });
+
+  it('points along the gradient when many directions are averaged', async () => {
+    const { updates } = await run('mezo', { num_perturbations: 24 }, { learning_rate: 1 });
+    const gradient = paths.flatMap((path, i) => at()[path].map((x) => x - 0.1 * (i + 1)));
+    const update = paths.flatMap((path) => updates[0]?.[path] ?? []);
+    const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((n, x, i) => n + x * (b[i] as number), 0);
+    // 17 coordinates, 24 directions: the cosine is about 1 / sqrt(1 + 17 / 24) = 0.76
+    expect(-dot(gradient, update) / Math.sqrt(dot(gradient, gradient) * dot(update, update))).toBeGreaterThan(0.6);
+  });
+
+  it('says what is wrong with its settings', () => {
+    expect(() => run('mezo', { num_perturbations: 0 }, {})).toThrow(/num_perturbations/);
+    expect(() => run('mezo', { zo_eps: 0 }, {})).toThrow(/zo_eps/);
+  });
+});
+
+describe('fzoo', () => {
+  it('equals the published update, with signs drawn on the host', async () => {
+    const [n, eps] = [4, 0.05];
+    const { updates } = await run('fzoo', { zo_eps: eps, num_perturbations: n }, { learning_rate: 0.1 }, { loss: curved });
+    const signs = Array.from({ length: n }, (_, i) => direction('rademacher', i, n));
+    const losses = signs.map((u) => curvedAt(shifted(at(), u, eps)));
+    const mean = losses.reduce((a, b) => a + b, 0) / n;
+    const spread = Math.sqrt(losses.reduce((a, l) => a + (l - mean) ** 2, 0) / n);
+    const here = curvedAt(at());
+    expectClose(updates[0], scaled(sum(signs.map((u, i) => scaled(u, ((losses[i] as number) - here) / (n * spread)))), -0.1));
+  });
+
+  it('does not see the scale of the loss', async () => {
+    const small = await run('fzoo', {}, { learning_rate: 0.1 });
+    const large = await run('fzoo', {}, { learning_rate: 0.1 }, { loss: (p: Leaves<Tensor>) => quadraticLoss(p).mul(1000) });
+    expectClose(large.updates[0], small.updates[0] as Point, 4);
+    expect(Math.max(...(small.updates[0]?.w ?? []).map(Math.abs))).toBeGreaterThan(1e-3);
+  });
+
+  it('stays where the loss is flat, and needs two directions', async () => {
+    const flat = await run('fzoo', {}, { learning_rate: 1 }, { loss: (p: Leaves<Tensor>) => (p.w as Tensor).sum().mul(0) });
+    expect([...(flat.updates[0]?.w ?? []), ...(flat.updates[0]?.g ?? [])].every((x) => Math.abs(x) === 0)).toBe(true);
+    expect(() => run('fzoo', { num_perturbations: 1 }, {})).toThrow(/at least 2/);
+  });
+});
+
+describe('zo-fo', () => {
+  const method = optimizers['zo-fo'] as OptimizerMethod;
+
+  it('moves the base by the one-sided estimate and the rest by its gradient', async () => {
+    const eps = 0.1;
+    const gradient = randomArray([5], noise(3));
+    const { updates } = await run(
+      'zo-fo',
+      { zo_eps: eps, first_order: 'vector' },
+      { learning_rate: 0.01, first_order_learning_rate: 0.3 },
+      { loss: curved },
+      { g: gradient },
+    );
+    const z = direction('normal', 0, 1, ['w']);
+    const slope = (curvedAt(shifted(at(), z, eps)) - curvedAt(at())) / eps;
+    expectClose(updates[0], { w: z.w.map((x) => -0.01 * slope * x), g: gradient.toNumbers().map((x) => -0.3 * x) });
+  });
+
+  it.each([
+    ['vector', [false, true, false]],
+    ['embedding, vector', [true, true, false]],
+    ['layers.*.q_proj', [false, false, true]],
+    ['layers.1.*', [false, false, false]],
+    ['*norm', [false, true, false]],
+    ['none', [false, false, false]],
+  ] as const)('takes the gradients of %s', (first_order, expected) => {
+    const all = [
+      ['embed_tokens', spec('embedding', [3, 2])],
+      ['layers.0.norm', spec('vector', [2])],
+      ['layers.0.q_proj', spec('matrix', [2, 2])],
+    ] as const;
+    expect(all.map(([path, s]) => method.needsGradient?.(s, path, { ...method.defaults, first_order }))).toEqual(expected);
+  });
+
+  it('is plain gradient descent where everything follows its gradient', async () => {
+    const grads = { w: randomArray([3, 4], noise(1)), g: randomArray([5], noise(2)) };
+    const { updates } = await run('zo-fo', { first_order: '*' }, { learning_rate: 1, first_order_learning_rate: 0.5 }, {}, grads);
+    expectClose(updates[0], scaled({ w: grads.w.toNumbers(), g: grads.g.toNumbers() }, -0.5));
+  });
+
+  it('refuses a kind of difference that it does not know', () => {
+    expect(() => method.create({ ...method.defaults, perturbation: 'backward' })).toThrow(/forward or central/);
+  });
+});
