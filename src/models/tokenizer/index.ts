@@ -1,4 +1,5 @@
 export { type ByteTokenizerOptions, byteTokenizer } from './byte.js';
+export { applyChatTemplate, type ChatMessage, type ChatTemplateOptions, chatTemplateOf } from './chatTemplate.js';
 export type { TokenizerConfig } from './config.js';
 export { loadTokenizer, saveTokenizer } from './files.js';
 export { tokenizerFromGgufMetadata } from './gguf.js';
