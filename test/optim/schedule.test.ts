@@ -1,13 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../src/contracts/index.js';
-import {
-  impliedDecay,
-  type Schedule,
-  type ScheduleMethod,
-  type ScheduleSpan,
-  schedules,
-  warmupCosine,
-} from '../../src/optim/schedule/index.js';
+import { impliedDecay, type Schedule, type ScheduleMethod, type ScheduleSpan, schedules } from '../../src/optim/schedule/index.js';
 import { noise } from './support.js';
 
 const span: ScheduleSpan = { totalSteps: 200, warmupSteps: 20 };
@@ -31,6 +24,8 @@ describe.each(Object.values(schedules))('$id', (m) => {
   it('states its family: a known parent and JSON defaults', () => {
     if (m.parent !== undefined) expect(Object.keys(schedules)).toContain(m.parent);
     expect(JSON.parse(JSON.stringify(m.defaults))).toEqual(m.defaults);
+    for (const knob of Object.keys(m.knobs ?? {})) expect(Object.keys(m.defaults)).toContain(knob);
+    expect(m.seed === undefined).toBe(m.demo === undefined);
   });
 
   it('rises linearly to the peak, stays within it, and never rises again', () => {
@@ -169,16 +164,5 @@ describe('wsm', () => {
   it('refuses a merge of nothing', () => {
     expect(() => merge({ num_checkpoints: 0 })).toThrow(/num_checkpoints/);
     expect(() => merge({ merge_ratio: -0.1 })).toThrow(/merge_ratio/);
-  });
-});
-
-describe('warmupCosine', () => {
-  it('is the cosine schedule by numbers', () => {
-    const schedule = warmupCosine({ totalSteps: 101, warmupSteps: 10, minRatio: 0.1 });
-    expect([0, 4, 9].map(schedule)).toEqual([0.1, 0.5, 1]);
-    expect(schedule(10)).toBe(1);
-    expect(schedule(55)).toBeCloseTo(0.55, 12);
-    expect(schedule(100)).toBeCloseTo(0.1, 12);
-    expect(schedule(500)).toBeCloseTo(0.1, 12);
   });
 });

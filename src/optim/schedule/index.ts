@@ -13,7 +13,6 @@ export * from './decay.js';
 export * from './impliedDecay.js';
 export type { CheckpointMerge, Schedule, ScheduleMethod, ScheduleSpan } from './slot.js';
 export * from './warmup.js';
-export * from './warmupCosine.js';
 
 /** Every method of the slot by its id. */
 export const schedules: Readonly<Record<string, ScheduleMethod>> = {
