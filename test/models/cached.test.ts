@@ -24,6 +24,9 @@ const base: DecoderConfig = {
 const variants: Readonly<Record<string, Partial<DecoderConfig>>> = {
   'rope, fused': {},
   'no positions, fused': { position_method: 'nope' },
+  'rope, heads of 8 values': { head_dim: 8 },
+  'no positions in some layers': { position_layers: [true, false] },
+  'embeddings of each layer': { hidden_size_per_layer_input: 4 },
   'learned positions, fused': { position_method: 'learned' },
   alibi: { position_method: 'alibi' },
   'partial rotation': { position_settings: { partial_rotary_factor: 0.5 } },

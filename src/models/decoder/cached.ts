@@ -13,8 +13,9 @@ import { reshape, transpose, unsqueeze } from '../../tensor/ops/movement.js';
 import { dimOf } from '../../tensor/ops/operand.js';
 import { site } from '../../tensor/site.js';
 import type { DecoderConfig } from './config.js';
-import { type AttendLayer, applyPositions, decoderBlock, embedTokens } from './forward.js';
+import { type AttendLayer, applyPositions, decoderBlock, embedTokens, positionOf } from './forward.js';
 import { type DecoderParts, decoderParts } from './parts.js';
+import { perLayerInputs } from './perLayer.js';
 import type { Decoder, DecoderLayer } from './specs.js';
 
 /** Keys [B, Hk, C, dk] and values [B, Hv, C, dv] of every layer, C being the capacity in tokens. */
@@ -112,8 +113,8 @@ function attendCached(
   return (layer, x, index) => {
     const type = config.layer_types[index] ?? 'full_attention';
     const window = type === 'sliding_attention' ? (config.sliding_window ?? 0) : 0;
-    const own = applied.get(type) ?? {};
-    const rope = tablesOf(type);
+    const own = positionOf(parts, applied, index);
+    const rope = config.position_layers[index] ? tablesOf(type) : undefined;
     const fused =
       attention.isPlainSoftmax && window === 0 && context.config.softcap === 0 && !own.bias && (rope !== undefined || !own.rotate);
     if (!fused) return generic(layer, x, index, window, own);
@@ -149,9 +150,8 @@ export function decoderStep(
   const applied = applyPositions(parts, params, queries, { count: capacity });
   const written: { k: Tensor; v: Tensor }[] = [];
   const attend = attendCached(parts, cache, lengths, view, applied, written);
-  const x = params.layers.reduce(
-    (h, layer, index) => decoderBlock(parts, layer, h, index, attend),
-    embedTokens(parts, params, ids, applied.values()),
-  );
+  const first = embedTokens(parts, params, ids, applied.values());
+  const inputs = perLayerInputs(parts, params, ids, first);
+  const x = params.layers.reduce((h, layer, index) => decoderBlock(parts, layer, h, index, attend, inputs), first);
   return { hidden: norm(parts.norm, params.norm, x), cache: written };
 }

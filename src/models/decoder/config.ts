@@ -55,6 +55,8 @@ export interface DecoderConfig {
   readonly rope_theta?: number;
   /** one entry a layer; default full_attention */
   readonly layer_types?: readonly ('full_attention' | 'sliding_attention')[];
+  /** one entry a layer, false where queries and keys get no positions (SmolLM3); default: all true */
+  readonly position_layers?: readonly boolean[];
   /** keys that a layer of sliding attention sees */
   readonly sliding_window?: number | null;
   /** factor of the embeddings; sqrt(hidden_size) in Gemma. Default 1 */
@@ -69,6 +71,10 @@ export interface DecoderConfig {
   /** method of the slot router; default top-k */
   readonly router_method?: string;
   readonly router_settings?: Settings;
+  /** width of the embedding that every layer has of its own (Gemma 3n); 0, the default, is none */
+  readonly hidden_size_per_layer_input?: number;
+  /** activation of the gate that lets it in; default gelu */
+  readonly per_layer_input_act?: string;
 }
 
 /** The config with every default filled in. */
@@ -112,13 +118,21 @@ export function completeConfig(config: DecoderConfig): FullDecoderConfig {
       `decoder: num_attention_heads ${num_attention_heads} must be a multiple of num_key_value_heads ${num_key_value_heads}`,
     );
   const num_experts = config.num_experts ?? 0;
-  const perLayer = (key: 'layer_types' | 'moe_layers'): void => {
+  const perLayer = (key: 'layer_types' | 'moe_layers' | 'position_layers'): void => {
     const list = config[key];
     if (list && list.length !== num_hidden_layers)
       throw new VitroError(`decoder: ${key} has ${list.length} entries for ${num_hidden_layers} layers`);
   };
   perLayer('layer_types');
   perLayer('moe_layers');
+  perLayer('position_layers');
+  const unknown = config.layer_types?.find((type) => type !== 'full_attention' && type !== 'sliding_attention');
+  if (unknown !== undefined)
+    throw new VitroError(`decoder: layer_types holds "${unknown}"; there are full_attention and sliding_attention`);
+  if (config.layer_types?.includes('sliding_attention') && !(Number(config.sliding_window) > 0))
+    throw new VitroError(`decoder: layer_types has sliding_attention, but sliding_window is ${String(config.sliding_window)}`);
+  if (config.moe_layers?.includes(true) && num_experts === 0)
+    throw new VitroError('decoder: moe_layers names mixtures of experts, but num_experts is 0');
   const defaults: Omit<FullDecoderConfig, RequiredKeys> = {
     hidden_act: 'silu',
     mlp_gated: true,
@@ -141,6 +155,7 @@ export function completeConfig(config: DecoderConfig): FullDecoderConfig {
     local_position_settings: {},
     rope_theta: 10000,
     layer_types: Array.from({ length: num_hidden_layers }, () => 'full_attention' as const),
+    position_layers: Array.from({ length: num_hidden_layers }, () => true),
     sliding_window: null,
     embedding_scale: 1,
     tie_word_embeddings: true,
@@ -149,6 +164,8 @@ export function completeConfig(config: DecoderConfig): FullDecoderConfig {
     moe_layers: Array.from({ length: num_hidden_layers }, () => num_experts > 0),
     router_method: 'top-k',
     router_settings: {},
+    hidden_size_per_layer_input: 0,
+    per_layer_input_act: 'gelu',
     num_key_value_heads,
     head_dim,
   };

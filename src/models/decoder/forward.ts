@@ -14,6 +14,7 @@ import { unsqueeze } from '../../tensor/ops/movement.js';
 import { site } from '../../tensor/site.js';
 import type { DecoderConfig, FullDecoderConfig } from './config.js';
 import { type DecoderParts, decoderParts } from './parts.js';
+import { addPerLayerInput, perLayerInputs } from './perLayer.js';
 import type { Decoder, DecoderLayer, ExtraLayer } from './specs.js';
 
 /** How a batch of tokens is looked at. */
@@ -42,8 +43,15 @@ function feed(parts: DecoderParts, layer: DecoderLayer<Tensor>, x: Tensor, index
   return site(`${name}.output`, out);
 }
 
-/** One block: x [B, T, D] -> [B, T, D]. */
-export function decoderBlock(parts: DecoderParts, layer: DecoderLayer<Tensor>, x: Tensor, index: number, attend: AttendLayer): Tensor {
+/** One block: x [B, T, D] -> [B, T, D]; `inputs` is what the layers get to know of their tokens, where there are per-layer embeddings. */
+export function decoderBlock(
+  parts: DecoderParts,
+  layer: DecoderLayer<Tensor>,
+  x: Tensor,
+  index: number,
+  attend: AttendLayer,
+  inputs?: Tensor,
+): Tensor {
   const { norm_placement, parallel_residual } = parts.config;
   const normed = (weights: NormWeights<Tensor> | undefined, h: Tensor): Tensor => (weights ? norm(parts.norm, weights, h) : h);
   const input = site(`layers.${index}.input`, x);
@@ -53,7 +61,7 @@ export function decoderBlock(parts: DecoderParts, layer: DecoderLayer<Tensor>, x
   const read = parallel_residual ? input : h;
   const before = norm_placement === 'pre' ? layer.post_attention_layernorm : layer.pre_feedforward_layernorm;
   const fed = normed(layer.post_feedforward_layernorm, feed(parts, layer, normed(before, read), index));
-  return site(`layers.${index}.output`, add(h, fed));
+  return site(`layers.${index}.output`, addPerLayerInput(parts, layer, add(h, fed), inputs, index));
 }
 
 /** Attention over the tokens of the call themselves, causal, as training does it. */
@@ -63,7 +71,7 @@ function attendWithin(parts: DecoderParts, segments: Tensor | undefined, applied
   return (layer, x, index) => {
     const name = `layers.${index}.attn`;
     const type = config.layer_types[index] ?? 'full_attention';
-    const position = applied.get(type) ?? {};
+    const position = positionOf(parts, applied, index);
     const heads = attention.project(layer.self_attn, x, context);
     const turn = position.rotate ?? ((h: Tensor) => h);
     const late = attention.makesKeysLate?.(context) ?? false;
@@ -82,6 +90,12 @@ function attendWithin(parts: DecoderParts, segments: Tensor | undefined, applied
     const mixed = site(`${name}.mixed`, attention.attend(layer.self_attn, { q, k, v }, view, context));
     return attention.output(layer.self_attn, mixed, x, context);
   };
+}
+
+/** What the position method does in layer `index`: that of its type, or nothing. */
+export function positionOf(parts: DecoderParts, applied: ReadonlyMap<string, AppliedPosition>, index: number): AppliedPosition {
+  const { layer_types, position_layers } = parts.config;
+  return position_layers[index] ? (applied.get(layer_types[index] ?? 'full_attention') ?? {}) : {};
 }
 
 /** What the position method does in layers of each type. */
@@ -125,8 +139,9 @@ export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, id
   const applied = applyPositions(parts, params, positions, positions);
   const attend = attendWithin(parts, options.segment_ids, applied);
   const first = embedTokens(parts, params, ids, applied.values());
+  const inputs = perLayerInputs(parts, params, ids, first);
   const x = params.layers.reduce((h, layer, index) => {
-    const block = (input: Tensor, own: DecoderLayer<Tensor>): Tensor => decoderBlock(parts, own, input, index, attend);
+    const block = (input: Tensor, own: DecoderLayer<Tensor>): Tensor => decoderBlock(parts, own, input, index, attend, inputs);
     return options.checkpointLayers ? checkpoint(block, { label: 'layer' })(h, layer) : block(h, layer);
   }, first);
   return site('norm', norm(parts.norm, params.norm, x));
@@ -134,16 +149,22 @@ export function decoderHidden(config: DecoderConfig, params: Decoder<Tensor>, id
 
 /** One more layer over hidden states [B, T, D], with the norm behind it: [B, T, D]. Its attention sees as far as the model's last layer. */
 export function decoderExtraLayer(
-  config: DecoderConfig,
+  given: DecoderConfig,
   params: Decoder<Tensor>,
   weights: ExtraLayer<Tensor>,
   x: Tensor,
   view: DecoderView = {},
 ): Tensor {
-  const own = decoderParts(config);
-  const { layer_types, moe_layers, num_hidden_layers: index } = own.config;
-  const last = layer_types[index - 1] ?? 'full_attention';
-  const parts = { ...own, config: { ...own.config, layer_types: [...layer_types, last], moe_layers: [...moe_layers, false] } };
+  const own = decoderParts(given);
+  const { layer_types, moe_layers, position_layers, num_hidden_layers: index } = own.config;
+  const last = <T>(perLayer: readonly T[]): readonly T[] => [...perLayer, ...perLayer.slice(-1)];
+  const config = {
+    ...own.config,
+    layer_types: last(layer_types),
+    position_layers: last(position_layers),
+    moe_layers: [...moe_layers, false],
+  };
+  const parts = { ...own, config };
   const positions = positionsOf(parts.config, x.shape[1], view);
   const attend = attendWithin(parts, view.segment_ids, applyPositions(parts, params, positions, positions));
   return norm(parts.norm, weights.norm, decoderBlock(parts, weights.layer, x, index, attend));

@@ -32,6 +32,7 @@ function choose<M>(slot: string, id: string, table: Readonly<Record<string, M>>)
 export function decoderParts(given: DecoderConfig): DecoderParts {
   const config = completeConfig(given);
   choose('hidden_act', config.hidden_act, activations);
+  choose('per_layer_input_act', config.per_layer_input_act, activations);
   choose('router', config.router_method, routers);
   const attention = choose('attention', config.attention_method, attentions);
   const position = choose('position', config.position_method, positions);

@@ -9,9 +9,10 @@ import { randomKey } from '../../tensor/random/threefry.js';
 import { type Tree, treeEntries } from '../../tensor/tree.js';
 import type { DecoderConfig } from './config.js';
 import { type DecoderParts, decoderParts } from './parts.js';
+import { type PerLayerEmbeddings, type PerLayerGate, perLayerGateSpecs, perLayerSpecs } from './perLayer.js';
 
 /** Parameters of one block; which norms there are follows from norm_placement. */
-export interface DecoderLayer<T> {
+export interface DecoderLayer<T> extends PerLayerGate<T> {
   /** before attention */
   readonly input_layernorm?: NormWeights<T>;
   readonly self_attn: ParamTree<T>;
@@ -23,7 +24,7 @@ export interface DecoderLayer<T> {
 }
 
 /** Parameters as a plain tree: of specs, of host arrays or of tensors. Paths are those of Hugging Face's Llama without `model.`; matrices are stored [in, out]. */
-export interface Decoder<T> {
+export interface Decoder<T> extends PerLayerEmbeddings<T> {
   readonly embed_tokens: { /** [V, D] */ readonly weight: T };
   /** parameters of the position method, if it has any */
   readonly position?: ParamTree<T>;
@@ -45,6 +46,7 @@ function layerSpecs(parts: DecoderParts, isMixture: boolean): DecoderLayer<Param
     ...(norm_placement === 'sandwich' ? { pre_feedforward_layernorm: gainSpec(parts) } : {}),
     ...(norm_placement === 'pre' ? {} : { post_feedforward_layernorm: gainSpec(parts) }),
     mlp: isMixture ? expertSpecs(expert, config.num_experts) : feedForwardSpecs(feedForward),
+    ...perLayerGateSpecs(parts),
   };
 }
 
@@ -58,6 +60,7 @@ export function decoderSpecs(given: DecoderConfig): Decoder<ParamSpec> {
   return {
     embed_tokens: table(),
     ...(own ? { position: own } : {}),
+    ...perLayerSpecs(parts),
     layers: config.moe_layers.map((isMixture) => layerSpecs(parts, isMixture)),
     norm: gainSpec(parts),
     ...(config.tie_word_embeddings ? {} : { lm_head: table() }),
@@ -71,7 +74,9 @@ export interface ExtraLayer<T> {
 }
 
 export function extraLayerSpecs(config: DecoderConfig): ExtraLayer<ParamSpec> {
-  const parts = decoderParts(config);
+  const given = decoderParts(config);
+  // an extra layer has no share in the per-layer embeddings
+  const parts = { ...given, config: { ...given.config, hidden_size_per_layer_input: 0 } };
   return { layer: layerSpecs(parts, false), norm: gainSpec(parts) };
 }
 
@@ -88,7 +93,12 @@ function activeParameters(config: DecoderConfig): number {
   const specs = treeEntries(decoderSpecs(config) as unknown as Tree<ParamSpec>);
   return specs.reduce((n, [path, { shape }]) => {
     const size = shape.reduce((a, b) => a * b, 1);
-    if (path.startsWith('position.') || (path.startsWith('embed_tokens.') && !full.tie_word_embeddings)) return n;
+    if (
+      path.startsWith('position.') ||
+      path.startsWith('embed_tokens_per_layer.') ||
+      (path.startsWith('embed_tokens.') && !full.tie_word_embeddings)
+    )
+      return n;
     return n + (path.includes('.experts.') ? size * used : size);
   }, 0);
 }

@@ -19,9 +19,14 @@ function numberOf(settings: Settings, key: string, fallback?: number): number {
 const original = (config: PositionConfig, settings: Settings): number =>
   numberOf(settings, 'original_max_position_embeddings', config.max_position_embeddings);
 
+/** How much longer the context is than the original one: the default of `factor`. */
+const stretchOf = (config: PositionConfig, length: number): number => config.max_position_embeddings / length;
+
 /** YaRN (Peng et al. 2023, arXiv:2309.00071, section 3): slow pairs are interpolated, fast ones kept, a ramp between. */
-function yarn(plain: readonly number[], base: number, size: number, settings: Settings, length: number): RopeFrequencies {
-  const factor = numberOf(settings, 'factor');
+function yarn(plain: readonly number[], size: number, config: PositionConfig, settings: Settings): RopeFrequencies {
+  const base = numberOf(settings, 'rope_theta', 10000);
+  const length = original(config, settings);
+  const factor = numberOf(settings, 'factor', stretchOf(config, length));
   /** pair that turns `rotations` times over the original context */
   const pairOf = (rotations: number): number => (size * Math.log(length / (rotations * 2 * Math.PI))) / (2 * Math.log(base));
   const truncate = settings.truncate !== false;
@@ -33,7 +38,7 @@ function yarn(plain: readonly number[], base: number, size: number, settings: Se
     return (f / factor) * interpolated + f * (1 - interpolated);
   });
   const sharpness = (m: number): number => (factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1);
-  const both = settings.mscale !== undefined && settings.mscale_all_dim !== undefined;
+  const both = Boolean(settings.mscale && settings.mscale_all_dim);
   const inferred = both ? sharpness(numberOf(settings, 'mscale')) / sharpness(numberOf(settings, 'mscale_all_dim')) : sharpness(1);
   return { inverse, factor: numberOf(settings, 'attention_factor', inferred) };
 }
@@ -89,7 +94,7 @@ export function ropeFrequencies(config: PositionConfig, settings: Settings, limi
       return { inverse: powers(base * stretch ** (size / (size - 2))), factor: 1 };
     }
     case 'yarn':
-      return yarn(plain, base, size, settings, length);
+      return yarn(plain, size, config, settings);
     case 'llama3':
       return llama3(plain, settings, length);
     case 'longrope':
