@@ -6,6 +6,14 @@ import { DataError } from './dataset.js';
 
 const CHUNK = 1 << 20;
 
+/** Characters that one string can hold, with room for one more chunk. */
+const MAX_TEXT = 2 ** 29 - 2 ** 24;
+
+/** Refuses a line or document that no string can hold. */
+export function checkTextLength(path: string, length: number): void {
+  if (length > MAX_TEXT) throw new DataError(`${path}: a line or document of more than 500 MB; give a \`separator\` that divides it`);
+}
+
 const reason = (error: unknown): string => {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === 'Z_BUF_ERROR') return 'the gzip stream ends early; the file is truncated';
@@ -53,6 +61,7 @@ export async function* textLines(path: string): AsyncGenerator<string> {
   for await (const chunk of textChunks(path)) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() as string;
+    checkTextLength(path, rest.length);
     for (const line of lines) yield strip(line);
   }
   if (rest) yield strip(rest);
@@ -64,7 +73,7 @@ export async function wholeText(path: string): Promise<string> {
   let length = 0;
   for await (const chunk of textChunks(path)) {
     length += chunk.length;
-    if (length > 2 ** 29 - 32) throw new DataError(`${path}: one document of more than 512 MB; give a \`separator\` that divides it`);
+    checkTextLength(path, length);
     parts.push(chunk);
   }
   return parts.join('');

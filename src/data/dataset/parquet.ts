@@ -32,7 +32,11 @@ const failure = (path: string, error: unknown): DataError => {
 
 /** A parquet file through DuckDB: its columns, its number of rows, and a stream that decodes the wanted columns only. */
 export async function parquetReader(path: string, columns?: readonly string[]): Promise<FileReader> {
-  const source = (names: readonly string[]): string => `select ${names.map(identifier).join(', ')} from read_parquet($path)`;
+  // a range by row number, because DuckDB gathers the whole result of a limit in memory
+  const query = (select: string, start: number, end: number): string => {
+    const part = start > 0 || end < length ? ` where file_row_number >= ${start} and file_row_number < ${end}` : '';
+    return `select ${select} from read_parquet($path)${part}`;
+  };
   const { names, length } = await withDuckDB(async (c) => {
     try {
       const described = await c.runAndReadAll('describe select * from read_parquet($path)', { path });
@@ -44,24 +48,23 @@ export async function parquetReader(path: string, columns?: readonly string[]): 
   });
 
   async function* rows(range: { start: number; end: number }): AsyncGenerator<Row> {
-    const wanted = columns ?? names;
-    const expected = Math.max(0, Math.min(range.end, length) - range.start);
-    if (!expected) return;
+    const wanted = (columns ?? names).map(identifier).join(', ');
+    const end = Math.min(range.end, length);
+    if (end <= range.start) return;
     const { DuckDBInstance } = await import('@duckdb/node-api');
     const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
     const connection = await instance.connect();
     try {
-      const sql = `${source(wanted)} limit ${expected} offset ${range.start}`;
-      const result = await connection.stream(sql, { path });
-      let seen = 0;
+      const result = await connection.stream(query(wanted, range.start, end), { path });
+      let next = range.start;
       for await (const chunk of result.yieldRowObjectJs()) {
         for (const row of chunk) yield plain(row) as Row;
-        seen += chunk.length;
+        next += chunk.length;
       }
-      if (seen === expected) return;
-      // a streamed result that fails ends as if it were complete; the plain query tells why
-      await connection.run(`${source(wanted)} limit 2048 offset ${range.start + seen}`, { path });
-      throw new Error(`row ${range.start + seen} cannot be read`);
+      if (next === end) return;
+      // a streamed result that fails ends as if it were complete; a plain query over the rest tells why
+      await connection.run(query(`max(hash(${wanted}))`, next, end), { path });
+      throw new Error(`only ${next - range.start} of ${end - range.start} rows can be read`);
     } catch (error) {
       throw failure(path, error);
     } finally {

@@ -1,4 +1,4 @@
-import { textChunks, wholeText } from './bytes.js';
+import { checkTextLength, textChunks, wholeText } from './bytes.js';
 import { type FileReader, type Row, sliceRows } from './dataset.js';
 
 const trimLines = (text: string): string => text.replace(/^[\r\n]+|[\r\n]+$/g, '');
@@ -8,6 +8,7 @@ async function* documents(path: string, separator: string): AsyncGenerator<strin
   for await (const chunk of textChunks(path)) {
     const parts = (rest + chunk).split(separator);
     rest = parts.pop() as string;
+    checkTextLength(path, rest.length);
     for (const part of parts) {
       const document = trimLines(part);
       if (document) yield document;

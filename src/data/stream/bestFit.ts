@@ -21,7 +21,7 @@ export function bestFitDecreasing(pieces: readonly Piece[], context: number): Pi
   const byRoom: Piece[][][] = Array.from({ length: context + 1 }, () => []);
   for (const piece of [...pieces].sort((a, b) => b.length - a.length)) {
     let room = piece.length;
-    while (room <= context && !byRoom[room]?.length) room++;
+    while (room < context && !byRoom[room]?.length) room++;
     let row = byRoom[room]?.shift();
     if (!row) {
       row = [];

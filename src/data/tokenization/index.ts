@@ -2,10 +2,13 @@
 
 import { deterministic } from './deterministic.js';
 import type { TokenizationMethod } from './slot.js';
+import { stochastok } from './stochastok.js';
 
 export type { Retokenizer, TokenizationMethod, Uniform } from './slot.js';
+export * from './splitTable.js';
 
 /** Every method of the slot by its id. */
 export const tokenizations: Readonly<Record<string, TokenizationMethod>> = {
   deterministic,
+  stochastok,
 };

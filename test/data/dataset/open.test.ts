@@ -178,15 +178,16 @@ describe('bad input', () => {
   it('says when parquet is cut, or damaged in the middle', async () => {
     const path = join(folder.path, 'big.parquet');
     await withDuckDB((c) =>
-      c.run(
-        `copy (select range as id, repeat(md5(range::varchar), 4) as text from range(40000)) to '${path}' (format parquet, row_group_size 4096)`,
-      ),
+      c.run(`copy (select range as id, md5(range::varchar) as text from range(120000)) to '${path}' (format parquet, row_group_size 4096)`),
     );
     const bytes = await readFile(path);
     await expect(open('cut.parquet', bytes.subarray(0, bytes.length >> 1))).rejects.toThrow(/cut\.parquet: not a readable parquet file/);
-    // a stream of DuckDB ends silently at a damaged page: the rows that miss must be noticed
-    const damaged = Uint8Array.from(bytes).fill(0x5a, bytes.length >> 1, (bytes.length >> 1) + 4000);
-    await expect(open('mid.parquet', damaged)).rejects.toThrow(/mid\.parquet: not a readable parquet file/);
+    // DuckDB reports damage within its first megabyte at once, and ends a stream silently at damage further on
+    for (const part of [0.2, 0.9]) {
+      const at = Math.floor(part * bytes.length);
+      const damaged = Uint8Array.from(bytes).fill(0x5a, at, at + 4000);
+      await expect(open('mid.parquet', damaged)).rejects.toThrow(/mid\.parquet: not a readable parquet file \(.*Failed to read/);
+    }
   });
 
   it('says when there is nothing, nothing of that name, or nothing that can be read', async () => {

@@ -118,13 +118,19 @@ describe('cached tokens', () => {
 describe('failures while caching', () => {
   it('leaves nothing half-written when the disk is full', async () => {
     const cache_dir = freshCache();
+    let open = 0;
     const full =
       (limit: number) =>
       async (path: string): Promise<FileWriter> => {
         const file = await createFile(path);
         let written = 0;
+        open++;
         return {
           ...file,
+          async abandon() {
+            open--;
+            await file.abandon();
+          },
           async write(bytes) {
             written += bytes.length;
             if (written > limit) throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
@@ -136,6 +142,7 @@ describe('failures while caching', () => {
       await expect(cacheTokens(dataset, byteTokenizer(), { cache_dir, createFile: full(limit) })).rejects.toThrow(
         /the disk is full.*VITRO_CACHE/,
       );
+    expect(open).toBe(0);
     expect(readdirSync(cache_dir)).toEqual([]);
     expect(documentsOf(await cacheTokens(dataset, byteTokenizer(), { cache_dir }))).toEqual(expected);
   });
