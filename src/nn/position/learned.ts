@@ -6,16 +6,16 @@ import type { PositionMethod } from './slot.js';
 
 /**
  * A learned vector for every position, added to the embeddings (GPT-2).
- * Against rope: positions enter once, before the first layer, and end at max_position_embeddings.
+ * Against nope: a row of a table is added to each embedding, once, before the first layer; positions end at max_position_embeddings.
  */
 export const learned: PositionMethod = {
   id: 'learned',
   summary: 'a learned vector for every position, added to the embeddings',
   paper: 'Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"',
   equation: 'x_t = embed(token_t) + w_t',
-  parent: 'rope',
+  parent: 'nope',
   defaults: {},
-  limits: [],
+  limits: [{ settings: {}, inputs: 'a table of zeros', tolerance: 0 }],
   provenance: 'paper',
   assumes: ['initial standard deviation 0.02, as of the token embeddings'],
   specs: ({ hidden_size, max_position_embeddings }) => ({
