@@ -61,6 +61,16 @@ export function configJson(family: Family, options: Pick<SaveOptions, 'config' |
   };
 }
 
+/** Keys that transformers declares as float; it refuses 12 there and wants 12.0. */
+const floatKeys = [
+  ...['attn_logit_softcapping', 'final_logit_softcapping', 'rms_norm_eps', 'layer_norm_eps', 'layer_norm_epsilon', 'rope_theta'],
+  ...['rope_local_base_freq', 'partial_rotary_factor', 'rotary_pct', 'factor', 'attention_factor', 'beta_fast', 'beta_slow'],
+  ...['low_freq_factor', 'high_freq_factor', 'mscale', 'mscale_all_dim'],
+];
+const wholeFloat = new RegExp(`("(?:${floatKeys.join('|')})": -?\\d+)(?=,?$)`, 'gm');
+
+const fileText = (json: ConfigJson): string => `${JSON.stringify(json, null, 2).replace(wholeFloat, '$1.0')}\n`;
+
 /** Tensors of the checkpoint; those that join several parameters are made when their turn to be written comes. */
 function writable(groups: readonly TensorGroup[], arrays: ReadonlyMap<string, NDArray>): [string, WritableTensor][] {
   return groups.flatMap((group) => {
@@ -105,8 +115,8 @@ export async function saveModel(folder: string, options: SaveOptions): Promise<s
   const { bos_token_id, eos_token_id, pad_token_id } = json;
   const files: Record<string, string | Uint8Array> = {
     ...options.tokenizerFiles,
-    'config.json': `${JSON.stringify(json, null, 2)}\n`,
-    'generation_config.json': `${JSON.stringify({ bos_token_id, eos_token_id, pad_token_id }, null, 2)}\n`,
+    'config.json': fileText(json),
+    'generation_config.json': fileText({ bos_token_id, eos_token_id, pad_token_id }),
   };
   for (const name of Object.keys(files))
     if (!/^[\w.-]+$/.test(name) || name.startsWith('.')) throw new VitroError(`saveModel: ${JSON.stringify(name)} is no plain file name`);
