@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { benchDecode, type DecodeBench, measureFormat } from './decode.js';
 import type { WeightFormat } from './decodeModel.js';
 import { benchDeep, type DeepBench } from './deep.js';
+import { benchLoad, type LoadBench, measureLoad } from './load.js';
 import { benchOverhead } from './overhead.js';
 import { table } from './table.js';
 import { benchTrain } from './train.js';
@@ -28,6 +29,8 @@ function inChild<T>(...args: readonly string[]): T {
 
 const deep = (): DeepBench => inChild('deep');
 const decode = (rounds = 3): DecodeBench => benchDecode((format) => inChild('decode', '--format', format), rounds);
+
+const load = (): Promise<LoadBench> => benchLoad((path) => inChild('load', '--file', path));
 
 const print = (result: unknown, json: boolean | undefined): void => {
   process.stdout.write(json ? `${JSON.stringify(result)}\n` : `${table(result)}\n`);
@@ -71,13 +74,23 @@ program
   .action((o: { json?: boolean; inProcess?: boolean }) => print(o.inProcess ? benchDeep() : deep(), o.json));
 
 program
+  .command('load')
+  .description('loading a checkpoint of 135M parameters: time and memory')
+  .option('--json', 'one JSON object')
+  .option('--file <path>', 'with --in-process: the checkpoint')
+  .option('--in-process', 'load the file in this process')
+  .action(async (o: { json?: boolean; file?: string; inProcess?: boolean }) =>
+    print(o.inProcess && o.file ? await measureLoad(o.file) : await load(), o.json),
+  );
+
+program
   .command('all', { isDefault: true })
   .description('everything')
   .option('--json', 'one JSON object')
   .option('--no-peers', 'leave PyTorch and @jax-js/jax out')
   .action(async (o: { json?: boolean; peers: boolean }) => {
     const train = await benchTrain({ peers: o.peers, repeats: 25, rssSteps: 300 });
-    print({ machine: machine(), train, decode: decode(), overhead: await benchOverhead(), deep: deep() }, o.json);
+    print({ machine: machine(), train, decode: decode(), overhead: await benchOverhead(), deep: deep(), load: await load() }, o.json);
   });
 
 await program.parseAsync();
