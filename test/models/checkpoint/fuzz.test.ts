@@ -69,7 +69,7 @@ async function outcome(format: string, bytes: Uint8Array): Promise<'read' | 'ref
 }
 
 const names = ['safetensors', 'GGUF blocks', 'GGUF model', 'llama2.c'];
-const runs = { numRuns: 150 };
+const runs = { numRuns: 100 };
 
 describe.each(names)('%s', (format) => {
   const seed = (): Buffer => (formats[format] as (typeof formats)[string]).bytes;
