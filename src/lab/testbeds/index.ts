@@ -1,11 +1,25 @@
 import { lookUp, UsageError } from '../names.js';
+import { finetuneShakespeare, pretrainThenFinetune } from './finetune.js';
+import { copyingTestbed, mqarTestbed, parityTestbed, regressionTestbed, wordProblemTestbed } from './probes.js';
 import type { Testbed } from './testbed.js';
 import { bytesOf, shakespeare, smoke } from './text.js';
 
 export type { Outcome, RunHooks, Testbed } from './testbed.js';
 
 /** Testbeds without an argument, by id. */
-export const testbeds: Readonly<Record<string, Testbed>> = { shakespeare, smoke };
+export const testbeds: Readonly<Record<string, Testbed>> = Object.fromEntries(
+  [
+    shakespeare,
+    finetuneShakespeare,
+    pretrainThenFinetune,
+    mqarTestbed,
+    copyingTestbed,
+    parityTestbed,
+    wordProblemTestbed,
+    regressionTestbed,
+    smoke,
+  ].map((testbed) => [testbed.id, testbed]),
+);
 
 /** Testbeds that take an argument, `NAME:ARGUMENT`. */
 const withArgument: Readonly<Record<string, { readonly summary: string; make(argument: string): Testbed }>> = {

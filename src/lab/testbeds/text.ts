@@ -36,7 +36,7 @@ export const byteCandidates: Testbed['tuning']['candidates'] = {
   muon: [0.01, 0.02, 0.04].flatMap((learning_rate) => [2e-3, 8e-3].map((adamw_learning_rate) => ({ learning_rate, adamw_learning_rate }))),
 };
 
-const model: Omit<DecoderConfig, 'vocab_size'> = {
+export const shakespeareModel: Omit<DecoderConfig, 'vocab_size'> = {
   hidden_size: 96,
   num_hidden_layers: 3,
   num_attention_heads: 2,
@@ -44,7 +44,7 @@ const model: Omit<DecoderConfig, 'vocab_size'> = {
   max_position_embeddings: 128,
 };
 const args: PretrainArguments = { max_steps: 700, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 10, eval_steps: 100 };
-const shape: TextShape = { batch_size: 8, context: 128, eval_batch_size: 16, quick_bytes: 16384 };
+export const textShape: TextShape = { batch_size: 8, context: 128, eval_batch_size: 16, quick_bytes: 16384 };
 
 const shakespeareAbout: PretrainingTestbed = {
   id: 'shakespeare',
@@ -52,9 +52,9 @@ const shakespeareAbout: PretrainingTestbed = {
   metric: 'val/bpb',
   better: 'lower',
   margin: 0.02,
-  model,
+  model: shakespeareModel,
   args,
-  data: once(async () => byteData(await loadTinyShakespeare(), shape)),
+  data: once(async () => byteData(await loadTinyShakespeare(), textShape)),
   tuning: { seeds: [1000, 1001], candidates: byteCandidates },
 };
 
@@ -66,7 +66,7 @@ export const smoke: Testbed = pretrainingTestbed({
   id: 'smoke',
   summary: 'a few steps of a tiny decoder, to check an installation; decides nothing about methods',
   margin: 1,
-  model: { ...model, hidden_size: 16, num_hidden_layers: 1, intermediate_size: 32, max_position_embeddings: 64 },
+  model: { ...shakespeareModel, hidden_size: 16, num_hidden_layers: 1, intermediate_size: 32, max_position_embeddings: 64 },
   args: { ...args, max_steps: 20, logging_steps: 2, eval_steps: 10 },
   data: once(async () => byteData(await loadTinyShakespeare(), { batch_size: 2, context: 64, eval_batch_size: 16, quick_bytes: 2048 })),
   tuning: { seeds: [1000], candidates: { adamw: [{ learning_rate: 1e-3 }, { learning_rate: 1e-2 }] } },
@@ -78,5 +78,5 @@ export const bytesOf = (path: string): Testbed =>
     ...shakespeareAbout,
     id: 'bytes',
     summary: `next byte of ${path}, split 90/10`,
-    data: once(async () => byteData(splitText(basename(path), await readFile(path)), shape)),
+    data: once(async () => byteData(splitText(basename(path), await readFile(path)), textShape)),
   });

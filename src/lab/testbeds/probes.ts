@@ -1,0 +1,51 @@
+import { copying, mqar, type Probe, parity, probeEvaluation, probeSource, regression, wordProblem } from '../../data/probes/index.js';
+import type { DecoderConfig } from '../../models/index.js';
+import { foldIn, randomKey } from '../../tensor/random/threefry.js';
+import type { PretrainArguments } from '../../train/pretrain.js';
+import { once, pretrainingTestbed } from './pretraining.js';
+import type { Testbed } from './testbed.js';
+import { byteCandidates } from './text.js';
+
+/** Seed of the evaluation questions: the same for every run. */
+const evaluationSeed = 4242;
+
+const args: PretrainArguments = { max_steps: 1000, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 20, eval_steps: 200 };
+const small: Omit<DecoderConfig, 'vocab_size' | 'max_position_embeddings'> = {
+  hidden_size: 64,
+  num_hidden_layers: 2,
+  num_attention_heads: 2,
+  intermediate_size: 128,
+};
+
+/** A testbed of one probe: a small decoder learns the task from endless examples; accuracy over questions that it never saw. */
+function probeTestbed(
+  id: string,
+  probe: Probe,
+  change: { readonly model?: typeof small; readonly args?: PretrainArguments; readonly batch_size?: number; readonly metric?: string } = {},
+): Testbed {
+  const batch_size = change.batch_size ?? 16;
+  return pretrainingTestbed({
+    id,
+    summary: `${probe.summary} (${probe.paper})`,
+    metric: change.metric ?? 'val/accuracy',
+    better: 'higher',
+    margin: 0.02,
+    model: { ...small, ...change.model, max_position_embeddings: probe.context },
+    args: { ...args, ...change.args },
+    data: once(async () => ({
+      vocab_size: probe.vocab_size,
+      identity: { probe: probe.id, ...probe.settings, batch_size, evaluation_seed: evaluationSeed },
+      source: (seed: number) => probeSource(probe, foldIn(randomKey(seed), 1), batch_size),
+      evaluation: [
+        { name: 'val', metric: 'accuracy' as const, batches: probeEvaluation(probe, randomKey(evaluationSeed), 32, 16), quick: 8 },
+      ],
+    })),
+    tuning: { seeds: [1000, 1001], candidates: byteCandidates },
+  });
+}
+
+export const mqarTestbed = probeTestbed('mqar', mqar({ vocab_size: 64, context: 64, num_kv_pairs: 8 }));
+export const copyingTestbed = probeTestbed('copying', copying());
+export const parityTestbed = probeTestbed('parity', parity());
+export const wordProblemTestbed = probeTestbed('word-problem', wordProblem());
+export const regressionTestbed = probeTestbed('in-context-regression', regression());
