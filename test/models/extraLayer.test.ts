@@ -29,7 +29,8 @@ describe.each([
       { dtype: 'i32' },
     );
     const rows = (x: number[]): NDArray => array([x, x], { dtype: 'i32' });
-    const view = name === 'full attention' ? {} : { positions: rows([0, 1, 2, 0, 5, 8]), segment_ids: rows([1, 1, 1, 2, 2, 2]) };
+    const view: Record<string, NDArray> =
+      name === 'full attention' ? {} : { positions: rows([0, 1, 2, 0, 5, 8]), segment_ids: rows([1, 1, 1, 2, 2, 2]) };
     const run = compile(
       (p: ParamTree<Tensor>, table: Tensor, x: Tensor, i: Tensor, v: Record<string, Tensor>) => {
         const decoder = p as unknown as Decoder<Tensor>;

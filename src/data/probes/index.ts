@@ -1,13 +1,18 @@
 import { copying, selectiveCopying } from './copying.js';
 import { mqar } from './mqar.js';
+import { needle } from './needle.js';
 import { parity } from './parity.js';
+import { pathStar } from './pathStar.js';
 import type { Probe } from './probe.js';
 import { regression } from './regression.js';
 import { wordProblem } from './wordProblem.js';
 
 export { copying, selectiveCopying } from './copying.js';
+export { isHeldOut, type LetterQuestion, letterBatch, letterDocument, letterQuestion, letterQuestions, scoreLetters } from './letters.js';
 export { type MqarSettings, mqar } from './mqar.js';
+export { type NeedleSettings, needle } from './needle.js';
 export { parity } from './parity.js';
+export { type PathStarSettings, pathStar } from './pathStar.js';
 export { type Probe, probeEvaluation, probeSource } from './probe.js';
 export { type RegressionSettings, regression } from './regression.js';
 export { argmaxPredictions, type Score, scorePredictions, sumScores } from './score.js';
@@ -21,4 +26,6 @@ export const probes: Readonly<Record<string, () => Probe>> = {
   copying: () => copying(),
   'selective-copying': () => selectiveCopying(),
   regression: () => regression(),
+  'path-star': () => pathStar(),
+  needle: () => needle(),
 };

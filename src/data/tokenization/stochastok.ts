@@ -21,7 +21,7 @@ export const stochastok: TokenizationMethod = {
   limits: [{ settings: { expand_prop: 0 }, tolerance: 0 }],
   provenance: 'repo',
   assumes: ['drawn anew at every step, where the official code rewrites the data once', 'tokens over 256 bytes are never split'],
-  demo: { testbed: 'letters', baseline: 'deterministic', metric: 'accuracy', cost: 'tokens trained', expect: 'gain' },
+  demo: { testbed: 'letters', baseline: 'deterministic', metric: 'val/exact_match', cost: 'tokens', expect: 'gain' },
   create: (tokenizer, settings) => {
     const proportion = Number(settings.expand_prop);
     if (!(proportion >= 0 && proportion <= 100))

@@ -89,8 +89,8 @@ export const fsp: ObjectiveMethod = {
   demo: {
     testbed: 'path-star',
     baseline: 'next-token',
-    metric: 'accuracy',
-    cost: 'tokens trained',
+    metric: 'val/exact_match',
+    cost: 'tokens',
     expect: 'gain',
   },
   specs: ({ model }) => ({

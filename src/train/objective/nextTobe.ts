@@ -125,8 +125,8 @@ export const nextTobe: ObjectiveMethod = {
   demo: {
     testbed: 'path-star',
     baseline: 'next-token',
-    metric: 'accuracy',
-    cost: 'tokens trained',
+    metric: 'val/exact_match',
+    cost: 'tokens',
     expect: 'gain',
   },
   loss: ({ model, params, batch, hidden, settings }) => {

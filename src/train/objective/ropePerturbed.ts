@@ -91,8 +91,8 @@ export const ropePerturbed: ObjectiveMethod = {
   demo: {
     testbed: 'needle',
     baseline: 'next-token',
-    metric: 'accuracy',
-    cost: 'tokens trained',
+    metric: 'val/accuracy',
+    cost: 'tokens',
     expect: 'gain',
   },
   loss: (context) => {
