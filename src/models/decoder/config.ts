@@ -125,11 +125,15 @@ export function completeConfig(config: DecoderConfig): FullDecoderConfig {
   };
   perLayer('layer_types');
   perLayer('moe_layers');
+  if (!(Number.isInteger(head_dim) && head_dim > 0))
+    throw new VitroError(`decoder: head_dim must be a positive whole number, got ${head_dim}`);
+  if (config.rms_norm_eps !== undefined && !(config.rms_norm_eps > 0))
+    throw new VitroError(`decoder: rms_norm_eps must be positive, got ${config.rms_norm_eps}`);
   perLayer('position_layers');
   const unknown = config.layer_types?.find((type) => type !== 'full_attention' && type !== 'sliding_attention');
   if (unknown !== undefined)
     throw new VitroError(`decoder: layer_types holds "${unknown}"; there are full_attention and sliding_attention`);
-  if (config.layer_types?.includes('sliding_attention') && !(Number(config.sliding_window) > 0))
+  if (config.layer_types?.includes('sliding_attention') && !(Number.isInteger(config.sliding_window) && Number(config.sliding_window) > 0))
     throw new VitroError(`decoder: layer_types has sliding_attention, but sliding_window is ${String(config.sliding_window)}`);
   if (config.moe_layers?.includes(true) && num_experts === 0)
     throw new VitroError('decoder: moe_layers names mixtures of experts, but num_experts is 0');

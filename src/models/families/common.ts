@@ -20,16 +20,16 @@ export interface ClassDefaults {
 
 /** Fields that all families with Llama's keys share. */
 export function commonFields(reader: ConfigReader, defaults: ClassDefaults): DecoderConfig {
-  const heads = reader.number('num_attention_heads');
-  const head_dim = reader.optionalNumber('head_dim') ?? defaults.head_dim;
+  const heads = reader.count('num_attention_heads');
+  const head_dim = reader.value('head_dim') === undefined ? defaults.head_dim : reader.count('head_dim');
   return {
-    vocab_size: reader.number('vocab_size'),
-    hidden_size: reader.number('hidden_size'),
-    num_hidden_layers: reader.number('num_hidden_layers'),
+    vocab_size: reader.count('vocab_size'),
+    hidden_size: reader.count('hidden_size'),
+    num_hidden_layers: reader.layers(),
     num_attention_heads: heads,
-    num_key_value_heads: reader.optionalNumber('num_key_value_heads') ?? defaults.num_key_value_heads ?? heads,
+    num_key_value_heads: reader.count('num_key_value_heads', defaults.num_key_value_heads ?? heads),
     ...(head_dim === undefined ? {} : { head_dim }),
-    intermediate_size: reader.number('intermediate_size'),
+    intermediate_size: reader.count('intermediate_size'),
     hidden_act: reader.string(defaults.activation_key ?? 'hidden_act', defaults.hidden_act ?? 'silu'),
     rms_norm_eps: reader.number('rms_norm_eps', defaults.rms_norm_eps),
     tie_word_embeddings: reader.boolean('tie_word_embeddings', defaults.tie_word_embeddings),

@@ -72,6 +72,19 @@ export class ConfigReader {
     return value;
   }
 
+  /** A whole number from 1 to `most`. */
+  count(key: string, fallback?: number, most = 2 ** 31): number {
+    const value = this.number(key, fallback);
+    if (!(Number.isInteger(value) && value >= 1 && value <= most))
+      throw this.fail(`"${key}" must be a whole number from 1 to ${most}, got ${value}`);
+    return value;
+  }
+
+  /** num_hidden_layers, or what the family calls it. */
+  layers(key = 'num_hidden_layers', fallback?: number): number {
+    return this.count(key, fallback, 10_000);
+  }
+
   /** A number, or undefined where the key is absent or null. */
   optionalNumber(key: string): number | undefined {
     return this.value(key) === undefined ? undefined : this.number(key);
@@ -102,8 +115,8 @@ export class ConfigReader {
     return value as readonly unknown[] | undefined;
   }
 
-  record(key: string): ConfigJson | undefined {
-    const value = this.value(key);
+  record(key: string, within?: ConfigJson): ConfigJson | undefined {
+    const value = within ? (within[key] ?? undefined) : this.value(key);
     if (value !== undefined && (typeof value !== 'object' || Array.isArray(value)))
       throw this.fail(`"${key}" must be an object, got ${shown(value)}`);
     return value as ConfigJson | undefined;

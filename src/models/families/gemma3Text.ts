@@ -8,10 +8,10 @@ import { type RopeFields, ropeGroup, ropeSettings } from './ropeConfig.js';
 /** Rotation of layers with full and with sliding attention, which Gemma 3 tells apart: nested groups (transformers 5) or two bases (4). */
 function rotations(reader: ConfigReader): RopeFields {
   const given = ropeGroup(reader);
-  const group = (key: string): ConfigJson | undefined => given[key] as ConfigJson | undefined;
+  const group = (key: string): ConfigJson | undefined => reader.record(key, given);
   const nested = group('full_attention') !== undefined || group('sliding_attention') !== undefined;
   const [full, local] = nested ? [group('full_attention') ?? {}, group('sliding_attention') ?? {}] : [given, {}];
-  const context = reader.number('max_position_embeddings');
+  const context = reader.count('max_position_embeddings');
   const settings = (own: ConfigJson): Settings => {
     const found = ropeSettings(reader, own, context);
     if (found.rope_type === 'dynamic') throw reader.fail('rope of type "dynamic" is not known of this family');
@@ -43,7 +43,7 @@ export const gemma3Text: Family = {
       rope: rotations,
     });
     const layers = config.num_hidden_layers;
-    const pattern = reader.number('sliding_window_pattern', reader.number('_sliding_window_pattern', 6));
+    const pattern = reader.count('sliding_window_pattern', reader.count('_sliding_window_pattern', 6));
     const types =
       reader.layerTypes(layers) ??
       Array.from({ length: layers }, (_, i) => ((i + 1) % pattern === 0 ? ('full_attention' as const) : ('sliding_attention' as const)));

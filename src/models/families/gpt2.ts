@@ -5,14 +5,14 @@ export const gpt2: Family = {
   model_type: 'gpt2',
   architecture: 'GPT2LMHeadModel',
   configFrom: (reader) => {
-    const [hidden_size, heads] = [reader.number('n_embd', 768), reader.number('n_head', 12)];
+    const [hidden_size, heads] = [reader.count('n_embd', 768), reader.count('n_head', 12)];
     return {
-      vocab_size: reader.number('vocab_size', 50257),
+      vocab_size: reader.count('vocab_size', 50257),
       hidden_size,
-      num_hidden_layers: reader.number('n_layer', 12),
+      num_hidden_layers: reader.layers('n_layer', 12),
       num_attention_heads: heads,
-      intermediate_size: reader.optionalNumber('n_inner') ?? 4 * hidden_size,
-      max_position_embeddings: reader.number('n_positions', 1024),
+      intermediate_size: reader.count('n_inner', 4 * hidden_size),
+      max_position_embeddings: reader.count('n_positions', 1024),
       hidden_act: reader.string('activation_function', 'gelu_new'),
       mlp_gated: false,
       mlp_bias: true,

@@ -10,7 +10,7 @@ export const ple: Family = {
   architecture: 'TinyLM',
   configFrom: (reader) => ({
     ...commonFields(reader, { rms_norm_eps: 1e-6, tie_word_embeddings: true }),
-    hidden_size_per_layer_input: reader.number('hidden_size_per_layer_input'),
+    hidden_size_per_layer_input: reader.count('hidden_size_per_layer_input'),
     per_layer_input_act: reader.string('per_layer_input_act', 'gelu'),
   }),
   configTo: (config) => ({

@@ -14,12 +14,14 @@ export const qwen3Moe: Family = {
     if (old !== undefined && current !== undefined && old !== current)
       throw reader.fail(`"num_experts" is ${old}, but "num_local_experts" is ${current}`);
     const num_experts = old ?? current ?? 128;
+    if (!(Number.isInteger(num_experts) && num_experts >= 0 && num_experts <= 65_536))
+      throw reader.fail(`"num_experts" must be a whole number up to 65536, got ${num_experts}`);
     const dense = reader.list('mlp_only_layers') ?? [];
-    const step = reader.number('decoder_sparse_step', 1);
+    const step = reader.count('decoder_sparse_step', 1);
     const given = reader.nullableNumber('sliding_window', 4096);
     const window = reader.boolean('use_sliding_window', false) ? given : null;
     reader.skip('max_window_layers');
-    const used = reader.number('num_experts_per_tok', 8);
+    const used = reader.count('num_experts_per_tok', 8);
     if (used > num_experts) throw reader.fail(`"num_experts_per_tok" is ${used}, but there are ${num_experts} experts`);
     return {
       ...config,
@@ -27,7 +29,7 @@ export const qwen3Moe: Family = {
       qk_norm: 'head',
       ...uniformWindow(config, window),
       num_experts,
-      moe_intermediate_size: reader.number('moe_intermediate_size', 768),
+      moe_intermediate_size: reader.count('moe_intermediate_size', 768),
       moe_layers: Array.from({ length: config.num_hidden_layers }, (_, i) => num_experts > 0 && !dense.includes(i) && (i + 1) % step === 0),
       router_settings: { num_experts_per_tok: used, norm_topk_prob: reader.boolean('norm_topk_prob', false) },
     };

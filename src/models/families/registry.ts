@@ -1,4 +1,5 @@
 import { closest } from 'fastest-levenshtein';
+import { ropeFrequencies } from '../../nn/position/frequencies.js';
 import { VitroError } from '../../tensor/errors.js';
 import { completeConfig, type DecoderConfig } from '../decoder/config.js';
 import { decoderParts } from '../decoder/parts.js';
@@ -49,6 +50,14 @@ export function familyOf(model_type: unknown): Family {
   throw new VitroError(`unknown model_type "${model_type}"; the nearest is "${closest(model_type, known)}", known are ${known.join(', ')}`);
 }
 
+/** Throws where the rotation's settings lack something, within the original context or beyond it. */
+function checkRotation(given: DecoderConfig): void {
+  const { config, position, positionConfig, positionSettings } = decoderParts(given);
+  if (position.id !== 'rope') return;
+  for (const type of new Set(config.layer_types))
+    for (const limit of [1, config.max_position_embeddings]) ropeFrequencies(positionConfig, positionSettings[type], limit);
+}
+
 export interface ReadConfig {
   readonly family: Family;
   readonly config: DecoderConfig;
@@ -66,7 +75,7 @@ export function readConfig(json: ConfigJson): ReadConfig {
   const reader = new ConfigReader(json, `model_type "${family.model_type}"`);
   const config = family.configFrom(reader);
   const unread = reader.finish();
-  decoderParts(config);
+  checkRotation(config);
   return { family, config, unread };
 }
 

@@ -62,7 +62,7 @@ export function ropeGroup(reader: ConfigReader): ConfigJson {
  * config.json states, which is then the original context.
  */
 export function ropeFields(reader: ConfigReader, options: RopeReading = {}): RopeFields {
-  const context = reader.number('max_position_embeddings');
+  const context = reader.count('max_position_embeddings');
   const given = ropeGroup(reader);
   const outside = reader.optionalNumber('rope_theta') ?? (options.thetaKey ? reader.optionalNumber(options.thetaKey) : undefined);
   const inside = given.rope_theta ?? undefined;

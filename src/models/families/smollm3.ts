@@ -14,7 +14,7 @@ export const smollm3: Family = {
       rope: (r) => ropeFields(r, { theta: 2_000_000 }),
     });
     const layers = config.num_hidden_layers;
-    const interval = reader.number('no_rope_layer_interval', 4);
+    const interval = reader.count('no_rope_layer_interval', 4);
     const rotates = reader.list('no_rope_layers') ?? Array.from({ length: layers }, (_, i) => Number((i + 1) % interval !== 0));
     if (rotates.length < layers) throw reader.fail(`"no_rope_layers" has ${rotates.length} entries for ${layers} layers`);
     const position_layers = rotates.slice(0, layers).map(Boolean);

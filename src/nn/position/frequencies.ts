@@ -64,8 +64,8 @@ function longrope(
 ): RopeFrequencies {
   const key = span.limit > span.length ? 'long_factor' : 'short_factor';
   const divisors = settings[key];
-  if (!Array.isArray(divisors) || divisors.length !== plain.length)
-    throw new VitroError(`rope of type "longrope" needs "${key}" with ${plain.length} numbers, one for each rotated pair`);
+  if (!Array.isArray(divisors) || divisors.length !== plain.length || !divisors.every((d) => Number.isFinite(d) && d > 0))
+    throw new VitroError(`rope of type "longrope" needs "${key}" with ${plain.length} positive numbers, one for each rotated pair`);
   const factor = numberOf(settings, 'factor', span.most / span.length);
   const inferred = factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(span.length));
   return { inverse: plain.map((f, i) => f / Number(divisors[i])), factor: numberOf(settings, 'attention_factor', inferred) };
