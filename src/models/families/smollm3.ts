@@ -19,7 +19,7 @@ export const smollm3: Family = {
     if (rotates.length < layers) throw reader.fail(`"no_rope_layers" has ${rotates.length} entries for ${layers} layers`);
     const position_layers = rotates.slice(0, layers).map(Boolean);
     const window = reader.boolean('use_sliding_window', false) ? reader.nullableNumber('sliding_window', null) : null;
-    reader.skip('sliding_window');
+    reader.skip('sliding_window', 'max_window_layers');
     const types =
       reader.layerTypes(layers) ??
       everyLayer(layers, 'full_attention' as 'full_attention' | 'sliding_attention').map((type, i) =>
