@@ -29,7 +29,7 @@ export const sas: AttentionMethod = {
     feature_factor: 'size of a simulated query or key head over head_dim',
     kernel_size: 'taps of the head maps along the features',
     compact_ratio:
-      "size of a projected query or key head over head_dim; 0 = the largest at which there are no more parameters than softmax's",
+      "size of a projected query or key head over head_dim; 0 = the largest at which there are no more parameters than softmax's (1 where none is small enough)",
   },
   limits: [
     {
