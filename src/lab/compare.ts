@@ -55,13 +55,18 @@ export interface CompareSummary {
 export const tuningProtocol =
   'Every candidate runs with the full budget on the tuning seeds, which no comparison uses; the best mean final metric wins. All methods have the same number of candidates.';
 
-const commandOf = (options: CompareOptions): string =>
+/** A word of a shell command, quoted where the shell would read more into it. */
+const quoted = (word: string): string => (/^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+/** The command that does the same comparison; threads are part of it, because sums in another order give other last digits. */
+const commandOf = (options: CompareOptions, threads: number): string =>
   [
     'npx vitro compare',
-    ...options.methods,
-    `--testbed ${options.testbed}`,
+    ...options.methods.map(quoted),
+    `--testbed ${quoted(options.testbed)}`,
     `--seeds ${options.seeds}`,
-    ...(options.set ?? []).map((s) => `--set ${s}`),
+    ...(options.set ?? []).map((s) => `--set ${quoted(s)}`),
+    ...(threads === 1 ? [] : [`--threads ${threads}`]),
   ].join(' ');
 
 /**
@@ -105,7 +110,7 @@ export async function compare(options: CompareOptions, hooks: RunHooks = {}): Pr
     parallel,
     out,
     runs: identities.map((identity) => basename(runFolder(out, identity))),
-    command: commandOf(options),
+    command: commandOf(options, threads),
     versions: first?.versions,
     machine: first?.machine,
   };

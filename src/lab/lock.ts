@@ -29,6 +29,12 @@ async function holderOf(path: string): Promise<Holder | undefined> {
   }
 }
 
+/** The process that writes a run folder now; undefined where none does, or where it died without giving the folder back. */
+export async function writerOf(folder: string): Promise<Holder | undefined> {
+  const holder = await holderOf(join(folder, lockName));
+  return holder && (holder.host !== hostname() || isAlive(holder.pid)) ? holder : undefined;
+}
+
 /**
  * Takes a run folder for this process, so that two processes never write the same files; the returned function gives it back. The lock of a process
  * that no longer lives on this machine is taken over.
@@ -46,8 +52,8 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const holder = await holderOf(path);
-    if (holder && (holder.host !== hostname() || isAlive(holder.pid)))
+    const holder = await writerOf(folder);
+    if (holder)
       throw new UsageError(
         `${folder} is being written by process ${holder.pid} on ${holder.host}; wait for it, give another folder, or remove ${lockName} if that process is gone`,
       );

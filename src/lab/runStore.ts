@@ -74,7 +74,7 @@ export async function readFinished(root: string, identity: RunIdentity): Promise
   return record.format === runFormat && record.hash === hashOf(identity) ? record : undefined;
 }
 
-/** A run folder that is being written: lines of metrics as they come, run.json at the end. */
+/** A run folder that is being written: identity.json at the start, lines of metrics as they come, run.json at the end. */
 export class RunWriter {
   readonly folder: string;
   readonly #started = new Date().toISOString();
@@ -92,7 +92,13 @@ export class RunWriter {
   static async create(root: string, identity: RunIdentity): Promise<RunWriter> {
     const folder = runFolder(root, identity);
     await mkdir(folder, { recursive: true });
-    return new RunWriter(folder, identity, await lockFolder(folder));
+    const unlock = await lockFolder(folder);
+    // says what the folder is about before run.json does
+    await writeJson(join(folder, 'identity.json'), identity).catch(async (error) => {
+      await unlock();
+      throw error;
+    });
+    return new RunWriter(folder, identity, unlock);
   }
 
   log(line: Readonly<Record<string, number | null>>): void {

@@ -26,6 +26,8 @@ export type RunEvent =
       readonly steps: number;
       readonly loss: number | null;
       readonly metric?: number;
+      /** trained so far in this run, where the loop counts them */
+      readonly tokens?: number;
     }
   | { readonly type: 'end'; readonly run: string; readonly record: RunRecord };
 
@@ -126,6 +128,7 @@ export async function doRuns(
           steps: total,
           loss: line.loss ?? null,
           ...(typeof metric === 'number' ? { metric } : {}),
+          ...(typeof line.num_tokens === 'number' ? { tokens: line.num_tokens } : {}),
         });
       });
       hooks.onEvent?.({ type: 'end', run: job.name, record });
