@@ -1,5 +1,6 @@
 import { VitroError } from '../../tensor/errors.js';
 import { asArray, asRecord, asString, asTokenId } from './json.js';
+import { wordCharacter } from './regex.js';
 
 /** A token that is found in the text before the model sees it. */
 export interface AddedToken {
@@ -102,9 +103,8 @@ export class AddedTokenMatcher {
   }
 }
 
-const wordCharacter = '[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]';
-const wordEnd = new RegExp(`${wordCharacter}$`, 'u');
-const wordStart = new RegExp(`^${wordCharacter}`, 'u');
+const wordEnd = new RegExp(`[${wordCharacter}]$`, 'u');
+const wordStart = new RegExp(`^[${wordCharacter}]`, 'u');
 const endsWithWord = (text: string, end: number): boolean => wordEnd.test(text.slice(Math.max(0, end - 2), end));
 const startsWithWord = (text: string, start: number): boolean => wordStart.test(text.slice(start, start + 2));
 

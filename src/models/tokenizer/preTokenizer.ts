@@ -2,7 +2,7 @@ import { toByteChars } from './bytes.js';
 import { asArray, asRecord, asString, type JsonRecord } from './json.js';
 import { readPattern } from './normalizer.js';
 import { gpt2Pattern } from './patterns.js';
-import { translateRegex } from './regex.js';
+import { translateRegex, wordCharacter } from './regex.js';
 import { type Splitter, splitBehavior, splitter } from './split.js';
 
 /** Cuts one section of a text (what lies between added tokens); `first` is true for a section at the very start of the text. */
@@ -81,10 +81,8 @@ function buildStep(spec: JsonRecord): Step | null {
       return plain(splitter(spec.individual_digits === true ? /\p{N}/gu : /\p{N}+/gu, 'Isolated'));
     case 'Punctuation':
       return plain(splitter(punctuationMark, splitBehavior(spec.behavior ?? 'Isolated')));
-    case 'Whitespace': {
-      const words = translateRegex('\\w+|[^\\w\\s]+');
-      return words && plain(splitter(words, 'Removed', true));
-    }
+    case 'Whitespace':
+      return plain(splitter(new RegExp(`[${wordCharacter}]+|[^${wordCharacter}\\p{White_Space}]+`, 'gu'), 'Removed', true));
     case 'WhitespaceSplit':
       return plain(splitter(/\p{White_Space}/gu, 'Removed'));
     case 'BertPreTokenizer':

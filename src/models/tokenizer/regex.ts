@@ -12,6 +12,9 @@ export function translateRegex(pattern: string, flags = 'gu'): RegExp | null {
   }
 }
 
+/** A character of a word, as the field's Rust code reads it: Oniguruma's `\w` differs. */
+export const wordCharacter = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\u200c\\u200d';
+
 /** A regular expression for a literal text. */
 export const literalRegex = (text: string): RegExp => new RegExp(text.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&'), 'gu');
 
@@ -37,7 +40,8 @@ const folds: Readonly<Record<string, string>> = { s: '\u017f', k: '\u212a' };
 const classEscapes: Readonly<Record<string, string>> = {
   s: '\\p{White_Space}',
   d: '\\p{Nd}',
-  w: '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}',
+  // the Latin-1 fractions and powers, but no numbers beyond them, belong to it
+  w: '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}²³¹¼½¾',
 };
 const negatedEscapes: Readonly<Record<string, string>> = { S: '\\P{White_Space}', D: '\\P{Nd}' };
 const groupOpenings = ['(?:', '(?=', '(?!', '(?<=', '(?<!'];
