@@ -73,7 +73,8 @@ describe('rope settings', () => {
     ['an unknown type', { rope_type: 'spiral' }, /unknown rope_type "spiral"; known: default, linear/],
     ['a missing factor', { rope_type: 'linear' }, /type "linear" needs the number "factor", got undefined/],
     ['a factor that is no number', { rope_type: 'yarn', factor: 'four' }, /needs the number "factor", got four/],
-    ['a list of the wrong length', { rope_type: 'longrope', short_factor: [1, 2] }, /needs "short_factor" with 8 numbers/],
+    ['a list of the wrong length', { rope_type: 'longrope', short_factor: [1, 2] }, /needs "short_factor" with 8 positive numbers/],
+    ['a divisor of zero', { rope_type: 'longrope', short_factor: [1, 1, 1, 1, 1, 1, 1, 0] }, /with 8 positive numbers/],
   ] as const)('refuse %s', (_, settings, message) => {
     expect(() => ropeFrequencies(config, settings, 64)).toThrow(message);
   });
