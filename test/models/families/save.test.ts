@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { decoderModel, initModel } from '../../../src/models/causalModel.js';
+import { exportGguf } from '../../../src/models/checkpoint/ggufExport.js';
 import { openSafetensors } from '../../../src/models/checkpoint/safetensors.js';
 import { type DecoderConfig, initDecoder } from '../../../src/models/decoder/index.js';
-import { type ConfigJson, fittingFamily, loadModel, misfits, saveModel } from '../../../src/models/families/index.js';
+import { asHuggingFace, type ConfigJson, fittingFamily, loadModel, misfits, saveModel } from '../../../src/models/families/index.js';
 import type { ParamTree } from '../../../src/nn/param.js';
 import { type NDArray, treeEntries } from '../../../src/tensor/index.js';
-import { golden, goldenCase, goldenFamilies, goldenTensors, largestDifference, loadGolden, logitsOf } from './support.js';
+import { type GoldenCase, golden, goldenCase, goldenFamilies, goldenTensors, largestDifference, loadGolden, logitsOf } from './support.js';
 
 interface Saved {
   readonly cases: Readonly<Record<string, { readonly config: ConfigJson; readonly ids?: number[][]; readonly logits?: number[][][] }>>;
@@ -123,6 +124,18 @@ describe('a model of our own', () => {
     const ids = [[3, 1, 4, 1, 5, 9]];
     expect(await logitsOf(again.model, again.params, ids)).toEqual(await logitsOf(decoderModel(config), params, ids));
     await rm(path, { recursive: true });
+  });
+
+  it.each(['llama', 'qwen2', 'qwen3', 'phi3'])('is exported as GGUF and loaded from it (%s)', async (family) => {
+    const spec = golden(family).cases[0] as GoldenCase;
+    const { config, params } = await loadGolden(spec);
+    const { json, tensors, transpose } = asHuggingFace({ config, params, family });
+    const path = join(keep ? tmpdir() : folder, `${family}.gguf`);
+    await exportGguf(path, { config: json, tensors, transpose, dtype: 'F32' });
+    const again = await loadModel(path);
+    expect(again.family.model_type).toBe(family);
+    expect(largestDifference(await logitsOf(again.model, again.params, golden(family).ids), spec.logits)).toBeLessThan(1e-4);
+    await rm(path);
   });
 
   it('is saved in half precision, in shards, with a tokenizer', async () => {
