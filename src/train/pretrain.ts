@@ -120,7 +120,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     let state: TrainState<NDArray> = step.init(startingParams(options, trainedSpecs({ model, ...recipe, sizes })));
     let done = 0;
-    const saved = await checkpoints?.latest({ state, merged: merger.start(state.params) });
+    const merged = merger.start(state.params);
+    const saved = await checkpoints?.latest({ state, merged });
     if (saved) {
       state = saved.state.state;
       merger.restore(saved.state.merged);

@@ -4,7 +4,7 @@ import { memoryTokens } from '../../src/data/tokens/tokenStore.js';
 import { type DecoderConfig, decoderModel } from '../../src/models/index.js';
 import { type ScheduleMethod, schedules } from '../../src/optim/schedule/index.js';
 import { type OptimizerMethod, optimizers } from '../../src/optim/transform/index.js';
-import { foldIn, randomKey } from '../../src/tensor/index.js';
+import { foldIn, type NDArray, randomKey, type Tree, treeLeaves } from '../../src/tensor/index.js';
 import { type ObjectiveMethod, objectives } from '../../src/train/objective/index.js';
 import { type PretrainOptions, pretrain } from '../../src/train/pretrain.js';
 
@@ -78,6 +78,23 @@ describe('pretrain', () => {
     const [a, b] = [await run('adamw', first), await run('muon', first)];
     expect(a.lines[0]?.loss).toBe(b.lines[0]?.loss);
     expect(a.lines[1]?.loss).not.toBe(b.lines[1]?.loss);
+  });
+
+  it('ends with the merged checkpoints of the schedule, without a checkpoint store too', async () => {
+    const ending = async (max_steps: number, id: string, change = {}) => {
+      const recipe = { ...usual('adamw'), schedule: chosen(schedules, id, change) };
+      const { result } = await run('adamw', { recipe, args: { max_steps, warmup_steps: 1 } });
+      return treeLeaves<NDArray>(result.params as Tree<NDArray>).map((x) => x.toNumbers());
+    };
+    // a linear decay is the plain mean of the checkpoints after 2, 4 and 6 steps
+    const merged = await ending(6, 'wsm', { merge_ratio: 4 / 6, num_checkpoints: 3, decay_type: 'linear' });
+    const checkpoints = [await ending(2, 'wso'), await ending(4, 'wso'), await ending(6, 'wso')];
+    merged.forEach((leaf, k) => {
+      leaf.forEach((x, i) => {
+        expect(x).toBeCloseTo(checkpoints.reduce((n, c) => n + (c[k]?.[i] as number), 0) / 3, 6);
+      });
+    });
+    expect(merged).not.toEqual(checkpoints[2]);
   });
 
   it('logs the schedule, the norm and the tokens, and counts the cost', async () => {
