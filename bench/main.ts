@@ -8,6 +8,7 @@ import { benchDeep, type DeepBench } from './deep.js';
 import { benchLoad, type LoadBench, measureLoad } from './load.js';
 import { benchOverhead } from './overhead.js';
 import { table } from './table.js';
+import { benchTokenize } from './tokenize.js';
 import { benchTrain } from './train.js';
 
 const machine = (): Record<string, string | number> => ({
@@ -84,13 +85,30 @@ program
   );
 
 program
+  .command('tokenize')
+  .description('byte-level BPE over 10 MB of English, against @huggingface/tokenizers')
+  .option('--json', 'one JSON object')
+  .action((o: { json?: boolean }) => print(benchTokenize(), o.json));
+
+program
   .command('all', { isDefault: true })
   .description('everything')
   .option('--json', 'one JSON object')
   .option('--no-peers', 'leave PyTorch and @jax-js/jax out')
   .action(async (o: { json?: boolean; peers: boolean }) => {
     const train = await benchTrain({ peers: o.peers, repeats: 25, rssSteps: 300 });
-    print({ machine: machine(), train, decode: decode(), overhead: await benchOverhead(), deep: deep(), load: await load() }, o.json);
+    print(
+      {
+        machine: machine(),
+        train,
+        decode: decode(),
+        overhead: await benchOverhead(),
+        deep: deep(),
+        load: await load(),
+        tokenize: benchTokenize(),
+      },
+      o.json,
+    );
   });
 
 await program.parseAsync();
