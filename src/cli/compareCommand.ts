@@ -4,7 +4,7 @@ import type { RunHooks } from '../lab/runs.js';
 import { testbedSummaries } from '../lab/testbeds/index.js';
 import { type TuneResult, tune } from '../lab/tune.js';
 import { compareTable, table } from './format.js';
-import { exitCodes, type Io } from './io.js';
+import { exitCodes, type Io, lookOf } from './io.js';
 import { Progress } from './progress.js';
 
 interface CompareFlags {
@@ -95,7 +95,7 @@ async function runCompare(methods: readonly string[], flags: CompareFlags, io: I
     } else {
       const summary = await compare({ ...flags, methods }, hooks);
       progress.stop();
-      io.stdout.write(`${flags.json ? JSON.stringify(summary) : `\n${compareTable(summary)}`}\n`);
+      io.stdout.write(`${flags.json ? JSON.stringify(summary) : `\n${compareTable(summary, lookOf(io.stdout))}`}\n`);
     }
     return exitCodes.done;
   } catch (error) {

@@ -1,81 +1,95 @@
+import { stripVTControlCharacters } from 'node:util';
 import type { CompareSummary } from '../lab/compare.js';
+import { decimalsFor, duration, si, signed } from '../lab/report/numbers.js';
 import type { CompareRow } from '../lab/rows.js';
+import { wrap } from './wrap.js';
 
-/** Seconds as "42s", "3m 05s" or "2h 07m". */
-export function duration(seconds: number): string {
-  const s = Math.max(0, Math.round(seconds));
-  const pad = (n: number): string => String(n).padStart(2, '0');
-  if (s < 60) return `${s}s`;
-  if (s < 3600) return `${Math.floor(s / 60)}m ${pad(s % 60)}s`;
-  return `${Math.floor(s / 3600)}h ${pad(Math.floor((s % 3600) / 60))}m`;
-}
+export { duration, si };
 
-/** A count with an SI suffix and three digits: 1.02M, 4.1T. */
-export function si(value: number): string {
-  const units = ['', 'k', 'M', 'G', 'T', 'P', 'E'];
-  let unit = 0;
-  let v = value;
-  while (Math.abs(v) >= 999.5 && unit < units.length - 1) {
-    v /= 1000;
-    unit++;
-  }
-  return `${unit === 0 ? String(Math.round(v * 100) / 100) : v.toPrecision(3)}${units[unit]}`;
-}
+const widthOf = (text: string): number => stripVTControlCharacters(text).length;
 
-/** Aligned columns: the first to the left, the others to the right. */
-export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((h, i) => Math.max(h.length, ...rows.map((r) => (r[i] ?? '').length)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((c, i) => (i === 0 ? c.padEnd(widths[i] as number) : c.padStart(widths[i] as number)))
-      .join('   ')
-      .trimEnd();
+/** Aligned columns, all to the right but those in `left` (default: the first). Colour codes take no width. */
+export function table(
+  header: readonly string[],
+  rows: readonly (readonly string[])[],
+  { left = [0] }: { readonly left?: readonly number[] } = {},
+): string {
+  const widths = header.map((h, i) => Math.max(widthOf(h), ...rows.map((r) => widthOf(r[i] ?? ''))));
+  const cell = (text: string, i: number): string => {
+    const space = ' '.repeat((widths[i] as number) - widthOf(text));
+    return left.includes(i) ? text + space : space + text;
+  };
+  const line = (cells: readonly string[]): string => cells.map(cell).join('   ').trimEnd();
   return [line(header), line(widths.map((w) => '-'.repeat(w))), ...rows.map(line)].join('\n');
 }
 
-const signed = (x: number): string => `${x >= 0 ? '+' : ''}${x.toFixed(3)}`;
-
-function estimateCell({ estimate: e }: CompareRow): string {
-  if (!e) return 'diverged';
-  return Number.isNaN(e.low) ? e.mean.toFixed(3) : `${e.mean.toFixed(3)} +- ${(e.high - e.mean).toFixed(3)}`;
+/** How wide the output may be, and whether it may have colours. */
+export interface Look {
+  readonly width?: number;
+  readonly colour?: boolean;
 }
 
-function differenceCell({ difference: d }: CompareRow, isBaseline: boolean): string {
+const colours = { gain: 32, loss: 31, equivalent: 36, inconclusive: 33 } as const;
+
+const verdictText = (row: CompareRow, { colour }: Look): string =>
+  row.verdict === null ? '' : colour ? `\u001b[${colours[row.verdict]}m${row.verdict}\u001b[0m` : row.verdict;
+
+function estimateCell({ estimate: e }: CompareRow, decimals: number): string {
+  if (!e) return 'diverged';
+  return Number.isFinite(e.low) ? `${e.mean.toFixed(decimals)} \u00b1 ${(e.high - e.mean).toFixed(decimals)}` : e.mean.toFixed(decimals);
+}
+
+function differenceCell({ difference: d }: CompareRow, isBaseline: boolean, decimals: number): string {
   if (isBaseline) return 'baseline';
   if (!d) return 'no pairs';
-  return Number.isNaN(d.low) ? signed(d.mean) : `${signed(d.mean)} [${signed(d.low)}, ${signed(d.high)}]`;
+  const mean = signed(d.mean, decimals);
+  return Number.isFinite(d.low) ? `${mean} [${signed(d.low, decimals)}, ${signed(d.high, decimals)}]` : mean;
 }
 
-/** The result of a comparison for people. */
-export function compareTable(summary: CompareSummary): string {
-  const { rows, metric, baseline, seeds, better, margin } = summary;
+/** What a reader must know to read the result right. */
+function notesOf({ rows, metric, seeds, better, margin, baseline }: CompareSummary, decimals: number): string[] {
+  const notes = [
+    `${metric}: ${better} is better; mean \u00b1 half of the 95% interval over ${seeds.length} seed${seeds.length === 1 ? '' : 's'}. Differences to ${baseline} are paired by seed; within \u00b1${margin} they count as equivalent. Tokens, FLOPs and training seconds are per run.`,
+  ];
+  for (const { method, difference: d, verdict, diverged, values } of rows) {
+    if (verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect))
+      notes.push(
+        `${method}: these seeds would find a difference of ${d.minimum_detectable_effect.toFixed(decimals)} with 80% power; use more seeds for a smaller one.`,
+      );
+    if (diverged > 0) notes.push(`${method}: ${diverged} of ${values.length} runs diverged and are left out.`);
+  }
+  const untuned = rows.filter((r) => !r.tuned).map((r) => r.method);
+  if (untuned.length > 0)
+    notes.push(
+      `Learning rate not tuned on this testbed for ${untuned.join(', ')}: that of the optimizer is used (--tune runs the protocol).`,
+    );
+  if (seeds.length < 3) notes.push('Fewer than 3 seeds decide little: use --seeds 5.');
+  return notes;
+}
+
+/** The result of a comparison for people: a table, or blocks of lines where the terminal is too narrow for it. */
+export function compareTable(summary: CompareSummary, look: Look = {}): string {
+  const { rows, metric, baseline } = summary;
+  const width = look.width ?? 120;
+  const decimals = decimalsFor(rows.flatMap((r) => [r.estimate, r.difference].map((e) => (e ? e.high - e.mean : Number.NaN))));
+  const header = ['method', metric, 'difference (95% interval)', 'verdict', 'tokens', 'FLOPs', 'seconds'];
   const body = rows.map((row) => [
     row.method,
-    estimateCell(row),
-    differenceCell(row, row.method === baseline),
-    row.verdict ?? '',
+    estimateCell(row, decimals),
+    differenceCell(row, row.method === baseline, decimals),
+    verdictText(row, look),
     si(row.tokens),
     si(row.flops),
     row.train_seconds.toFixed(1),
   ]);
-  const notes = [
-    `${metric}, ${better} is better: mean +- half of the 95% interval over ${seeds.length} seed${seeds.length === 1 ? '' : 's'} (Student t). Differences are paired by seed.`,
-    `Differences inside +-${margin} count as equivalent. Tokens, FLOPs and training seconds are per run.`,
-  ];
-  for (const row of rows) {
-    const d = row.difference;
-    if (row.verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect))
-      notes.push(
-        `${row.method}: these seeds would find a difference of ${d.minimum_detectable_effect.toFixed(3)} with 80% power; use more seeds for a smaller one.`,
-      );
-    if (row.diverged > 0) notes.push(`${row.method}: ${row.diverged} of ${row.values.length} runs diverged and are left out.`);
-    if (!row.tuned)
-      notes.push(
-        `${row.method}: learning rate not tuned for it on this testbed; that of its optimizer is used (--tune runs the protocol).`,
-      );
-  }
-  if (seeds.length < 3) notes.push('Fewer than 3 seeds decide little: use --seeds 5.');
-  const title = `${summary.testbed}: ${rows.map((r) => r.method).join(' against ')}`;
-  const header = ['method', metric, `difference to ${baseline} (95% interval)`, 'verdict', 'tokens', 'FLOPs', 'seconds'];
-  return `${title}\n\n${table(header, body)}\n\n${notes.join('\n')}\nResults: ${summary.out} (open report.html)`;
+  const wide = table(header, body, { left: [0, 3] });
+  const names = Math.max(...header.slice(1).map((h) => h.length));
+  const narrow = body.map(([method, ...cells]) =>
+    [method, ...cells.map((c, i) => `  ${(header[i + 1] as string).padEnd(names)}  ${c}`.trimEnd())].join('\n'),
+  );
+  const isWide = wide.split('\n').every((line) => widthOf(line) <= width);
+  const others = rows.slice(1).map((r) => r.method);
+  const title = `${summary.testbed}: ${others.length > 0 ? `${others.join(', ')} against ${baseline}` : baseline}`;
+  const notes = notesOf(summary, decimals).map((note) => wrap(note, Math.min(width, 110), 0));
+  return `${title}\n\n${isWide ? wide : narrow.join('\n\n')}\n\n${notes.join('\n')}\nReport: ${summary.out}/report.html`;
 }

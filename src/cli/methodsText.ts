@@ -1,36 +1,15 @@
 import type { Knob, Method } from '../contracts/index.js';
 import { familyTrees, type TreeNode } from '../lab/catalogue/tree.js';
 import { type CatalogueEntry, type CatalogueItem, type Result, statuses } from '../lab/catalogue/types.js';
+import { clip, wrap } from './wrap.js';
 
 const plural = (n: number, one: string, many: string): string => `${n} ${n === 1 ? one : many}`;
-
-/** Cuts a text to a width, at a space where one is near. */
-function clip(text: string, width: number): string {
-  if (text.length <= width) return text;
-  const cut = text.slice(0, Math.max(0, width - 3));
-  const space = cut.lastIndexOf(' ');
-  return `${space > width / 2 ? cut.slice(0, space) : cut}...`;
-}
 
 /** Lists by key, keys in order of appearance. */
 function groupBy<T>(items: readonly T[], key: (item: T) => string): [string, T[]][] {
   const groups = new Map<string, T[]>();
   for (const item of items) groups.set(key(item), [...(groups.get(key(item)) ?? []), item]);
   return [...groups];
-}
-
-/** Breaks a text into lines of at most `width` characters; the lines after the first are indented by `indent` spaces. */
-function wrap(text: string, width: number, indent: number): string {
-  const lines: string[] = [];
-  let line = '';
-  for (const word of text.split(/\s+/)) {
-    if (line !== '' && line.length + 1 + word.length > width - indent) {
-      lines.push(line);
-      line = word;
-    } else line = line === '' ? word : `${line} ${word}`;
-  }
-  lines.push(line);
-  return lines.join(`\n${' '.repeat(indent)}`);
 }
 
 /** "2 works, 1 partial, 830 planned". */

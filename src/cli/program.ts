@@ -4,8 +4,10 @@ import { UsageError } from '../lab/names.js';
 import { BackendError, VitroError } from '../tensor/index.js';
 import { addCompare } from './compareCommand.js';
 import { addDoctor } from './doctorCommand.js';
+import { addEnv } from './envCommand.js';
 import { exitCodes, type Io } from './io.js';
 import { addMethods } from './methodsCommand.js';
+import { addRuns } from './runsCommand.js';
 
 /** Builds the command line; `setExit` receives the exit code of the command that ran. */
 function buildProgram(io: Io, setExit: (code: number) => void): Command {
@@ -22,11 +24,14 @@ Examples:
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon --testbed shakespeare --seeds 5 --json > result.json
   $ vitro methods --status works
+  $ vitro runs
   $ vitro doctor`,
     );
   addCompare(program, io, setExit);
   addMethods(program, io, setExit);
+  addRuns(program, io, setExit);
   addDoctor(program, io, setExit);
+  addEnv(program, io, setExit);
   return program;
 }
 

@@ -1,15 +1,8 @@
 import type { CompareSummary } from '../compare.js';
+import { flatten } from './flatten.js';
 import { type Html, html } from './html.js';
 import { bytes, duration } from './numbers.js';
 import type { RunData } from './readRuns.js';
-
-/** Leaves of a nested value as `a.b` with their text. */
-export function flatten(value: unknown, path = ''): [string, string][] {
-  if (value === undefined) return [];
-  if (value === null || typeof value !== 'object') return [[path, String(value)]];
-  if (Array.isArray(value) && value.every((v) => typeof v !== 'object')) return [[path, value.join(', ')]];
-  return Object.entries(value).flatMap(([k, v]) => flatten(v, path === '' ? k : `${path}.${k}`));
-}
 
 const terms = (entries: readonly (readonly [string, string])[]): Html =>
   html`<dl>${entries.map(([k, v]) => html`<dt>${k}</dt><dd>${v}</dd>`)}</dl>`;
