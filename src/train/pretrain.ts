@@ -61,7 +61,7 @@ export interface PretrainOptions {
   /** called with every line of metrics.jsonl */
   readonly onMetrics?: (line: MetricsLine) => void;
   /** called once where the run goes on from a checkpoint, before its first step */
-  readonly onResume?: (state: { readonly global_step: number; readonly log_lines: number }) => void;
+  readonly onResume?: (state: { readonly global_step: number; readonly log_history: readonly MetricsLine[] }) => void;
 }
 
 export type MetricsLine = Readonly<Record<string, number | null>>;
@@ -73,6 +73,8 @@ export interface PretrainResult {
   readonly ledger: Ledger;
   /** the trained model (merged, where the schedule merges checkpoints), without the objective's own parameters */
   readonly params: ParamTree<NDArray>;
+  /** the moving average of its weights, where there is one */
+  readonly ema?: ParamTree<NDArray>;
 }
 
 /** Parameters before the first step: the given ones or drawn from the seed, and the objective's own. */
@@ -90,25 +92,25 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   const { model, recipe, args, data, evaluation, seed, checkpoints, threads, signal, onMetrics } = options;
   const { max_steps, gradient_accumulation_steps: parts = 1, logging_steps = 10, eval_steps = 0, save_steps = 0, ema_decay = 0 } = args;
   const sizes = { model, batch_size: data.batch_size, context: data.context };
-  const step = trainStep({ model, ...recipe, sizes, max_grad_norm: args.max_grad_norm ?? 1, ema_decay, threads });
-  const scorer = new LmScorer(model, { threads });
   const span = { totalSteps: max_steps, warmupSteps: args.warmup_steps ?? Math.round((args.warmup_ratio ?? 0) * max_steps) };
   const factor = recipe.schedule.method.factor(recipe.schedule.settings, span);
+  const step = trainStep({ model, ...recipe, sizes, max_grad_norm: args.max_grad_norm ?? 1, ema_decay, threads });
+  const scorer = new LmScorer(model, { threads });
   const merger = new CheckpointMerger(recipe.schedule.method.merge?.(recipe.schedule.settings, span), threads);
   const ledger = new LedgerCounter({ recipe, sizes, parts, specs: step.specs });
   const keys = foldIn(randomKey(seed), 3);
   const withoutOwn = ({ objective: _, ...params }: ParamTree<NDArray>): ParamTree<NDArray> => params;
-  let lines = 0;
+  const history: MetricsLine[] = [];
   const log = (line: MetricsLine): void => {
-    lines++;
+    history.push(line);
     onMetrics?.(line);
   };
 
-  /** Metrics of all evaluation sets; quick ones cover their leading batches. */
+  /** Metrics of all evaluation sets; quick ones cover their leading batches and are not interrupted. */
   const evaluate = async (params: ParamTree<NDArray>, quick: boolean): Promise<Record<string, number>> => {
     const all: Record<string, number> = {};
     for (const set of evaluation) {
-      const score = await scorer.score(params, set, { ...(quick && set.quick ? { limit: set.quick } : {}), ...(signal ? { signal } : {}) });
+      const score = await scorer.score(params, set, quick ? { limit: set.quick } : { signal });
       ledger.evaluated(score.tokens);
       Object.assign(all, lmMetrics(set, score));
     }
@@ -120,16 +122,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     let state: TrainState<NDArray> = step.init(startingParams(options, trainedSpecs({ model, ...recipe, sizes })));
     let done = 0;
-    const merged = merger.start(state.params);
-    const saved = await checkpoints?.latest({ state, merged });
+    const saved = await checkpoints?.latest({ state, merged: merger.start(state.params) });
     if (saved) {
       state = saved.state.state;
       merger.restore(saved.state.merged);
       done = saved.trainer.global_step;
-      lines = saved.trainer.log_lines;
+      history.push(...saved.trainer.log_history);
       ledger.restore(saved.trainer.ledger);
       data.seek(saved.trainer.cursor);
-      options.onResume?.({ global_step: done, log_lines: lines });
+      options.onResume?.({ global_step: done, log_history: [...history] });
     }
     const take = async (): Promise<Batch[]> => {
       const batches: Batch[] = [];
@@ -141,15 +142,28 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
     let here = stand();
     let batches = done < max_steps ? await take() : [];
     let lastSaved = done;
+    /** steps and seconds of training since the last line of the log */
+    let since = { at: performance.now(), steps: 0 };
     const save = async (): Promise<void> => {
+      if (!checkpoints || done === lastSaved) return;
+      const began = performance.now();
+      const best = Math.min(...history.map((line) => line[`${evaluation[0]?.name}/loss`] ?? Number.POSITIVE_INFINITY));
+      const trainer = {
+        global_step: done,
+        max_steps,
+        ...here,
+        best_metric: Number.isFinite(best) ? best : null,
+        ledger: ledger.counts(),
+        log_history: history,
+      };
+      const merged = done === max_steps ? merger.result() : undefined;
+      await checkpoints.save({ state, merged: merger.state() }, trainer, merged ?? withoutOwn(state.params));
       lastSaved = done;
-      const trainer = { global_step: done, ...here, ledger: ledger.counts(), log_lines: lines };
-      await checkpoints?.save({ state, merged: merger.state() }, trainer, withoutOwn(state.params));
+      since.at += performance.now() - began;
     };
-    let since = { at: performance.now(), tokens: 0 };
     while (done < max_steps) {
       if (signal?.aborted) {
-        if (checkpoints && done > lastSaved) await save();
+        await save();
         signal.throwIfAborted();
       }
       const scheduled = factor(done);
@@ -159,42 +173,35 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
       // the next batch is made while this one is computed
       const after = stand();
       const next = done + 1 < max_steps ? take() : Promise.resolve([]);
+      next.catch(() => undefined);
       const { state: trained, metrics } = await running;
       state = trained;
       done++;
       ledger.trained((performance.now() - began) / 1000);
-      since.tokens += parts * data.tokensPerBatch;
+      since.steps++;
       await merger.after(done, state.params);
+      batches = await next;
+      here = after;
       const progress = { global_step: done, epoch: after.epoch, num_tokens: ledger.tokensTrained };
       if (!Number.isFinite(metrics.loss)) {
-        await next;
         log({ ...progress, loss: null });
         return { status: 'diverged', metrics: {}, ledger: ledger.total(), params: withoutOwn(state.params) };
       }
       const evaluates = eval_steps > 0 && done % eval_steps === 0 && done < max_steps;
       if (done % logging_steps === 0 || evaluates || done === max_steps) {
-        const seconds = (performance.now() - since.at) / 1000;
-        const quick = evaluates ? await evaluate(withoutOwn(state.params), true) : {};
-        log({
-          ...progress,
-          ...metrics,
-          ...rates,
-          step_time: seconds / Math.max(1, since.tokens / (parts * data.tokensPerBatch)),
-          tokens_per_second: since.tokens / seconds,
-          ...quick,
-        });
-        since = { at: performance.now(), tokens: 0 };
+        const step_time = (performance.now() - since.at) / 1000 / since.steps;
+        const speed = { step_time, tokens_per_second: (parts * data.tokensPerBatch) / step_time };
+        log({ ...progress, ...metrics, ...rates, ...speed, ...(evaluates ? await evaluate(withoutOwn(state.params), true) : {}) });
+        since = { at: performance.now(), steps: 0 };
       }
-      batches = await next;
-      here = after;
-      if (checkpoints && save_steps > 0 && (done % save_steps === 0 || done === max_steps)) await save();
+      if ((save_steps > 0 && done % save_steps === 0) || done === max_steps) await save();
     }
     const params = merger.result() ?? withoutOwn(state.params);
     const final = await evaluate(params, false);
     const average = state.ema ? named('ema_', await evaluate(state.ema, false)) : {};
     if (evaluation.length > 0) log({ global_step: done, num_tokens: ledger.tokensTrained, ...final, ...average });
-    const finite = Object.values(final).every(Number.isFinite);
-    return { status: finite ? 'finished' : 'diverged', metrics: { ...final, ...average }, ledger: ledger.total(), params };
+    const status = Object.values(final).every(Number.isFinite) ? 'finished' : 'diverged';
+    return { status, metrics: { ...final, ...average }, ledger: ledger.total(), params, ema: state.ema };
   } catch (error) {
     if (error instanceof RangeError) throw new VitroError(error.message);
     throw error;

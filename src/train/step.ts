@@ -177,6 +177,13 @@ export function trainStep(options: StepOptions): TrainStep {
     { name: 'optimizer step', donate: [0], threads },
   );
 
+  // kept from step to step: nothing of the model's size is allocated in one
+  let sums: Leaves<NDArray> | undefined;
+  const zeroSums = (): Leaves<NDArray> => {
+    if (!sums) return Object.fromEntries(needed.map((path) => [path, zeros((specs[path] as ParamSpec).shape)]));
+    for (const s of Object.values(sums)) (s.data as Float32Array).fill(0);
+    return sums;
+  };
   const prepare = (batch: Batch): Extra<NDArray> => objective.method.prepare?.(batch, sizes, objective.settings) ?? {};
   const numbers = (values: Extra<NDArray>): Record<string, number> =>
     Object.fromEntries(Object.entries(values).map(([k, v]) => [k, v.item()]));
@@ -197,23 +204,24 @@ export function trainStep(options: StepOptions): TrainStep {
         return { state: next as unknown as TrainState<NDArray>, metrics: numbers(metrics as unknown as Extra<NDArray>) };
       }
       const keys = splitKey(objectiveKey, batches.length);
-      let sums: Leaves<NDArray> = Object.fromEntries(needed.map((path) => [path, zeros((specs[path] as ParamSpec).shape)]));
+      let added = zeroSums();
       let total = 0;
       const means: Record<string, number> = {};
       for (const [i, batch] of batches.entries()) {
         const out = await accumulate.run(
-          sums,
+          added,
           state.params as never,
           batch as never,
           prepare(batch) as never,
           keys[i] as NDArray,
           progress,
         );
-        sums = out[0] as unknown as Leaves<NDArray>;
+        added = out[0] as unknown as Leaves<NDArray>;
         const count = out[1].count.item();
         total += count;
         for (const [k, v] of Object.entries(numbers(out[1].metrics as unknown as Extra<NDArray>))) means[k] = (means[k] ?? 0) + v * count;
       }
+      sums = added;
       const [next, gradNorm] = await apply.run(state as never, sums, Math.max(1, total), rates, optimizerKey);
       const metrics = Object.fromEntries(Object.entries(means).map(([k, v]) => [k, v / Math.max(1, total)]));
       return { state: next as unknown as TrainState<NDArray>, metrics: { ...metrics, grad_norm: gradNorm.item() } };
