@@ -122,7 +122,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
   try {
     let state: TrainState<NDArray> = step.init(startingParams(options, trainedSpecs({ model, ...recipe, sizes })));
     let done = 0;
-    const saved = await checkpoints?.latest({ state, merged: merger.start(state.params) });
+    const merged = merger.start(state.params);
+    const saved = await checkpoints?.latest({ state, merged });
     if (saved) {
       state = saved.state.state;
       merger.restore(saved.state.merged);
@@ -156,8 +157,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainResult
         ledger: ledger.counts(),
         log_history: history,
       };
-      const merged = done === max_steps ? merger.result() : undefined;
-      await checkpoints.save({ state, merged: merger.state() }, trainer, merged ?? withoutOwn(state.params));
+      const exported = (done === max_steps ? merger.result() : undefined) ?? withoutOwn(state.params);
+      await checkpoints.save({ state, merged: merger.state() }, trainer, exported);
       lastSaved = done;
       since.at += performance.now() - began;
     };
