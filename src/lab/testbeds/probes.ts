@@ -9,7 +9,7 @@ import { byteCandidates } from './text.js';
 /** Seed of the evaluation questions: the same for every run. */
 const evaluationSeed = 4242;
 
-const args: PretrainArguments = { max_steps: 1000, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 20, eval_steps: 200 };
+const args: PretrainArguments = { max_steps: 600, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 20, eval_steps: 150 };
 const small: Omit<DecoderConfig, 'vocab_size' | 'max_position_embeddings'> = {
   hidden_size: 64,
   num_hidden_layers: 2,
@@ -40,7 +40,7 @@ function probeTestbed(
         { name: 'val', metric: 'accuracy' as const, batches: probeEvaluation(probe, randomKey(evaluationSeed), 32, 16), quick: 8 },
       ],
     })),
-    tuning: { seeds: [1000, 1001], candidates: byteCandidates },
+    tuning: { seeds: [1000], candidates: byteCandidates },
   });
 }
 

@@ -43,19 +43,19 @@ export const shakespeareModel: Omit<DecoderConfig, 'vocab_size'> = {
   intermediate_size: 256,
   max_position_embeddings: 128,
 };
-const args: PretrainArguments = { max_steps: 700, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 10, eval_steps: 100 };
+const args: PretrainArguments = { max_steps: 400, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 10, eval_steps: 100 };
 export const textShape: TextShape = { batch_size: 8, context: 128, eval_batch_size: 16, quick_bytes: 16384 };
 
 const shakespeareAbout: PretrainingTestbed = {
   id: 'shakespeare',
-  summary: 'next byte of Shakespeare: a decoder of 0.36M parameters, 717k tokens of the bundled text',
+  summary: 'next byte of Shakespeare: a decoder of 0.36M parameters, 410k tokens of the bundled text',
   metric: 'val/bpb',
   better: 'lower',
   margin: 0.02,
   model: shakespeareModel,
   args,
   data: once(async () => byteData(await loadTinyShakespeare(), textShape)),
-  tuning: { seeds: [1000, 1001], candidates: byteCandidates },
+  tuning: { seeds: [1000], candidates: byteCandidates },
 };
 
 export const shakespeare: Testbed = pretrainingTestbed(shakespeareAbout);
