@@ -1,3 +1,4 @@
+import { NDArray } from '../../tensor/array.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { checkpoint, scan } from '../../tensor/ops/control.js';
 import { zerosLike } from '../../tensor/ops/create.js';
@@ -10,21 +11,38 @@ import type { Leaves, LossProbe } from './slot.js';
 /** Distribution of a random direction: independent standard normal values, or -1 and 1 with equal chances. */
 export type Direction = 'normal' | 'rademacher';
 
-/** A direction for one parameter from its key. */
-function draw(direction: Direction, key: Tensor, shape: Tensor['shape']): Tensor {
-  if (direction === 'normal') return normal(key, shape);
-  return randomBits(key, shape)
-    .div(2 ** 31)
+/** 2^0 .. 2^31, which shift a bit of a word to the right end. */
+const places = new NDArray(
+  'u32',
+  [32],
+  Uint32Array.from({ length: 32 }, (_, i) => 2 ** i),
+);
+
+/** Signs of a shape: element i is bit i mod 32 of word floor(i / 32), so that a word serves 32 elements. */
+function signs(key: Tensor, shape: readonly number[]): Tensor {
+  const n = shape.reduce((a, b) => a * b, 1);
+  const words = Math.ceil(n / 32);
+  const bits = randomBits(key, [words, 1])
+    .div(places)
+    .mod(2)
+    .reshape([words * 32]);
+  return bits
+    .slice({ 0: [0, n] })
+    .reshape(shape)
     .cast('f32')
     .mul(2)
     .sub(1);
 }
 
+/** A direction for one parameter from its key. */
+const draw = (direction: Direction, key: Tensor, shape: readonly number[]): Tensor =>
+  direction === 'normal' ? normal(key, shape) : signs(key, shape);
+
 /** One direction through all of the parameters, each with a key of its own by its place. */
 function directions(direction: Direction, key: Tensor, params: Leaves<Tensor>): Leaves<Tensor> {
   const paths = Object.keys(params);
   const keys = splitKeys(key, paths.length);
-  return Object.fromEntries(paths.map((path, i) => [path, draw(direction, keys.at(i), leafAt(params, path).shape)]));
+  return Object.fromEntries(paths.map((path, i) => [path, draw(direction, keys.at(i), leafAt(params, path).shape as readonly number[])]));
 }
 
 /** n keys for n directions. */
