@@ -29,13 +29,29 @@ export function tokenizerFromTiktoken({ pat_str, bpe_ranks, special_tokens = {} 
       pretokenizers: [{ type: 'Split', pattern: { Regex: pat_str }, behavior: 'Isolated', invert: false }, byteLevelSpec],
     },
     decoder: byteLevelSpec,
-    added_tokens: Object.entries(special_tokens).map(([content, id]) => ({ id, content, special: true })),
+    added_tokens: withoutGaps(special_tokens, vocab.size),
   };
   const eos = special_tokens['<|endoftext|>'] === undefined ? {} : { eos_token: '<|endoftext|>' };
   const model = new BpeModel({ vocab, rules: rulesFromVocabulary(vocab, (_, id) => id), ignore_merges: true });
   const tokenizer = SubwordTokenizer.assemble(spec, model, { tokenizer_class: 'PreTrainedTokenizerFast', ...eos });
   if (!tokenizer) throw new VitroError(`pat_str ${JSON.stringify(pat_str)} cannot be stated as a JavaScript regular expression`);
   return tokenizer;
+}
+
+/** Special tokens by id. Unused ids between them get tokens too: Python's tokenizers cannot read a tokenizer.json with gaps. */
+function withoutGaps(special: Readonly<Record<string, number>>, first: number): unknown[] {
+  const contents = new Map(Object.entries(special).map(([content, id]) => [id, content]));
+  let last = first - 1;
+  for (const [id, content] of contents) {
+    if (!Number.isInteger(id) || id < first)
+      throw new VitroError(`special token ${JSON.stringify(content)} has id ${id}; the first free id is ${first}`);
+    last = Math.max(last, id);
+  }
+  if (last - first > 4096) throw new VitroError(`special_tokens reach up to id ${last}, far beyond the ${first} tokens of bpe_ranks`);
+  return Array.from({ length: last + 1 - first }, (_, i) => {
+    const id = first + i;
+    return { id, content: contents.get(id) ?? `<|reserved_${id}|>`, special: true };
+  });
 }
 
 function* rankedTokens(lines: string): Generator<[string, number]> {

@@ -8,6 +8,7 @@ import {
   tokenizerFromJson,
   tokenizerFromLlama2c,
   tokenizerFromSentencePiece,
+  tokenizerFromTiktoken,
 } from '../../../src/models/tokenizer/index.js';
 import { VitroError } from '../../../src/tensor/errors.js';
 import { fixture } from './shared.js';
@@ -190,6 +191,34 @@ describe('SentencePiece models', () => {
     const tokenizer = tokenizerFromSentencePiece(modelBytes({ type: 'bpe', bytes: true }));
     expect(Array.from(tokenizer.encode('</s>'))).toEqual([2]);
     expect(tokenizer.decode([1, 2])).toBe('<s></s>');
+  });
+});
+
+describe('tiktoken ranks', () => {
+  const lines = (tokens: readonly string[]): string => tokens.map((t, i) => `${Buffer.from(t).toString('base64')} ${i}`).join('\n');
+  const bytes = ['a', 'b', 'c', ' '];
+
+  it('merge by rank, read in both notations', () => {
+    const tokens = [...bytes, 'bc', 'ab', 'abc', ' a'];
+    const packed = `! 0 ${tokens.map((t) => Buffer.from(t).toString('base64')).join(' ')}`;
+    for (const bpe_ranks of [lines(tokens), packed]) {
+      const tokenizer = tokenizerFromTiktoken({ pat_str: ' ?\\S+|\\s+', bpe_ranks, special_tokens: { '<|endoftext|>': 9 } });
+      // bc comes first, then abc before " a"
+      expect(Array.from(tokenizer.encode('abcb abc abca'))).toEqual([6, 1, 3, 6, 3, 6, 0]);
+      expect(Array.from(tokenizer.encode('ab<|endoftext|>'))).toEqual([5, 9]);
+      expect(tokenizer.vocab_size).toBe(10);
+    }
+  });
+
+  it('that cannot be read are refused', () => {
+    const read = (bpe_ranks: string, special_tokens?: Record<string, number>) => () =>
+      tokenizerFromTiktoken({ pat_str: '.', bpe_ranks, special_tokens });
+    expect(read('')).toThrow(/holds no tokens/);
+    expect(read('YQ== x')).toThrow(/cannot read the line/);
+    expect(read('YQ==')).toThrow(/cannot read the line/);
+    expect(read('? 0')).toThrow(/is not base64/);
+    expect(read(lines(bytes), { x: 2 })).toThrow(/first free id is 4/);
+    expect(() => tokenizerFromTiktoken({ pat_str: '(?>a)', bpe_ranks: lines(bytes) })).toThrow(/cannot be stated/);
   });
 });
 
