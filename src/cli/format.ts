@@ -83,9 +83,10 @@ export function compareTable(summary: CompareSummary, look: Look = {}): string {
     row.train_seconds.toFixed(1),
   ]);
   const wide = table(header, body, { left: [0, 3] });
-  const names = Math.max(...header.slice(1).map((h) => h.length));
+  const labels = header.slice(1).map((h) => h.replace(/ \(.*/, ''));
+  const names = Math.max(...labels.map((l) => l.length));
   const narrow = body.map(([method, ...cells]) =>
-    [method, ...cells.map((c, i) => `  ${(header[i + 1] as string).padEnd(names)}  ${c}`.trimEnd())].join('\n'),
+    [method, ...cells.map((c, i) => `  ${(labels[i] as string).padEnd(names)}  ${c}`.trimEnd())].join('\n'),
   );
   const isWide = wide.split('\n').every((line) => widthOf(line) <= width);
   const others = rows.slice(1).map((r) => r.method);

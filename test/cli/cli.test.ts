@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
+import { stripVTControlCharacters } from 'node:util';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { compareTable, duration, si, table } from '../../src/cli/format.js';
 import { runCli } from '../../src/cli/program.js';
@@ -37,7 +38,7 @@ describe('vitro', () => {
     expect(help.out).toContain('vitro compare adamw muon --testbed shakespeare --seeds 3');
     const compareHelp = await vitro('compare', '--help');
     expect(compareHelp.code).toBe(0);
-    expect(compareHelp.out).toMatch(/muon +orthogonalised/);
+    expect(compareHelp.out).toMatch(/shakespeare +next byte of Shakespeare/);
     expect(compareHelp.out).toContain('Examples:');
     expect((await vitro()).code).toBe(2);
     expect((await vitro('--version')).out.trim()).toMatch(/^\d+\.\d+\.\d+$/);
@@ -47,7 +48,7 @@ describe('vitro', () => {
     [['compare', 'adamw', 'muno'], 'did you mean "muon"?'],
     [['compare', 'adamw', '--testbed', 'shakespear'], 'did you mean "shakespeare"?'],
     [['compare', 'adamw', '--seeds', 'many'], 'whole number'],
-    [['compare', 'adamw', '--sed', '3'], '--seeds'],
+    [['compare', 'adamw', '--seds', '3'], '--seeds'],
     [['compare'], 'missing required argument'],
     [['comparre', 'adamw'], 'Did you mean compare?'],
   ])('answers %j with exit code 2 and a suggestion', async (argv, message) => {
@@ -63,11 +64,12 @@ describe('vitro', () => {
     expect(json.code).toBe(0);
     const summary = JSON.parse(json.out) as CompareSummary;
     expect(summary.rows[1]?.difference?.n).toBe(2);
-    expect(json.err).toContain('4 runs of 20 steps');
+    expect(json.err).toContain('4 runs, 80 steps');
+    expect(json.err).toContain('tokens/s');
     expect(json.err).toMatch(/muon seed 1 {2}100% {2}loss \d/);
     const text = await vitro(...argv);
     expect(text.err).toContain('4 finished already');
-    expect(text.out).toMatch(/^adamw +\d\.\d{3} \+- \d\.\d{3} +baseline/m);
+    expect(text.out).toMatch(/^adamw +\d\.\d{3,} \u00b1 \d\.\d{3,} +baseline/m);
     expect(text.out).toMatch(/^muon .*(gain|loss|equivalent|inconclusive)/m);
   });
 
@@ -88,14 +90,16 @@ describe('vitro', () => {
 });
 
 describe('Progress', () => {
-  const setUp = (isTTY: boolean) => {
+  const setUp = (isTTY: boolean, columns = 80) => {
     let now = 0;
     let text = '';
     const write = (s: string): void => {
       text += s;
     };
-    const progress = new Progress({ isTTY, columns: 80, write }, () => now);
-    progress.onEvent({ type: 'start', runs: 4, reused: 1, out: 'runs/x', parallel: 2, steps: 100, metric: 'val/bpb' });
+    const progress = new Progress({ isTTY, columns, write }, () => now);
+    progress.onEvent({ type: 'start', runs: 4, reused: 1, out: 'runs/x', parallel: 2, steps: 400, steps_reused: 100, metric: 'val/bpb' });
+    const step = (run: string, step: number, more: object = {}): void =>
+      progress.onEvent({ type: 'progress', run, step, steps: 100, loss: 4, ...more });
     const advance = (ms: number): void => {
       now += ms;
     };
@@ -104,36 +108,65 @@ describe('Progress', () => {
       text = '';
       return taken;
     };
-    return { progress, advance, take };
+    return { progress, step, advance, take };
   };
   const record = { result: { 'val/bpb': 2.5 }, ledger: { wall_seconds: 61 } } as unknown as RunRecord;
 
   it('prints a plain line per tenth of a run when the output is no terminal', () => {
-    const { progress, advance, take } = setUp(false);
-    expect(take()).toBe('4 runs of 100 steps, 2 side by side, 1 finished already and taken over; results in runs/x\n');
+    const { progress, step, advance, take } = setUp(false);
+    expect(take()).toBe('4 runs, 400 steps, 2 side by side, 1 finished already and taken over; results in runs/x\n');
     advance(10_000);
-    for (const step of [4, 8]) progress.onEvent({ type: 'progress', run: 'muon seed 0', step, loss: 4 });
+    for (const at of [4, 8]) step('muon seed 0', at, { tokens: at * 1000 });
     expect(take()).toBe('');
-    progress.onEvent({ type: 'progress', run: 'muon seed 0', step: 10, loss: 3.25, metric: 4.5 });
+    step('muon seed 0', 10, { loss: 3.25, metric: 4.5, tokens: 10_000 });
     // 10 of the 300 steps to do took 10 s
-    expect(take()).toBe('muon seed 0   10%  loss 3.250  val/bpb 4.500  [1/4 runs, 10s, about 4m 50s left]\n');
+    expect(take()).toBe('muon seed 0   10%  loss 3.250  val/bpb 4.500  [1/4 runs, 3%, about 4m 50s left, 1.00k tokens/s, 10s so far]\n');
     progress.onEvent({ type: 'end', run: 'muon seed 0', record });
     expect(take()).toBe('muon seed 0 ended: val/bpb 2.5000 in 1m 01s\n');
+    progress.stop();
+  });
+
+  it('counts runs of other lengths by their own steps', () => {
+    const { progress, step, advance, take } = setUp(false);
+    advance(10_000);
+    step('a', 20, { steps: 40 });
+    expect(take()).toContain('a   50%');
+    progress.onEvent({ type: 'end', run: 'a', record });
+    take();
+    step('b', 10);
+    // 40 + 10 of 300 steps took 10 s
+    expect(take()).toContain('[2/4 runs, 16%, about 50s left, 10s so far]');
+    progress.stop();
   });
 
   it('repaints a block on a terminal and leaves no trace of it', () => {
-    const { progress, advance, take } = setUp(true);
+    const { progress, step, advance, take } = setUp(true);
     take();
     advance(1000);
-    progress.onEvent({ type: 'progress', run: 'a', step: 10, loss: 3 });
+    step('a', 10);
     expect(take().split('\n').length).toBe(3);
-    progress.onEvent({ type: 'progress', run: 'a', step: 11, loss: 3 });
+    step('a', 11);
     expect(take()).toBe(''); // too soon to repaint
     advance(200);
-    progress.onEvent({ type: 'progress', run: 'b', step: 1, loss: 3 });
+    step('b', 1);
     expect(take().startsWith('\u001b[2A\u001b[0J')).toBe(true);
     progress.stop();
     expect(take()).toBe('\u001b[3A\u001b[0J');
+  });
+
+  it('keeps every line of the block within a narrow terminal, loss and remaining time included', () => {
+    const { progress, step, advance, take } = setUp(true, 44);
+    take();
+    advance(1000);
+    step('a-very-long-name-of-a-method+and-another seed 0', 10, { loss: 3.25, tokens: 1e6 });
+    advance(1000);
+    step('muon seed 0', 10, { loss: 3.5 });
+    const lines = stripVTControlCharacters(take()).split('\n').slice(-4, -1);
+    for (const line of lines) expect(line.length).toBeLessThan(44);
+    expect(lines[0]).toContain('loss 3.250');
+    expect(lines[0]?.indexOf('10%')).toBe(lines[1]?.indexOf('10%'));
+    expect(lines[2]).toContain('left');
+    progress.stop();
   });
 });
 
@@ -142,6 +175,7 @@ describe('format', () => {
     expect([0.4, 59.4, 65, 3725].map(duration)).toEqual(['0s', '59s', '1m 05s', '1h 02m']);
     expect([0, 12.5, 999, 1020, 716800, 4.56e12].map(si)).toEqual(['0', '12.5', '999', '1.02k', '717k', '4.56T']);
     expect(table(['a', 'bb'], [['long', '1']])).toBe('a      bb\n----   --\nlong    1');
+    expect(table(['a', 'b'], [['\u001b[32mx\u001b[0m', '1']])).toBe('a   b\n-   -\n\u001b[32mx\u001b[0m   1');
   });
 
   it('says what limits a result: few seeds, divergence, untuned settings, too little power', () => {
@@ -167,11 +201,16 @@ describe('format', () => {
         },
       ],
     } as unknown as CompareSummary;
-    const text = compareTable(summary);
+    const text = compareTable(summary, { width: 200 });
     expect(text).toContain('a: 1 of 2 runs diverged');
-    expect(text).toContain('b: learning rate not tuned');
+    expect(text).toContain('not tuned on this testbed for b:');
     expect(text).toContain('a difference of 0.400 with 80% power');
     expect(text).toContain('+0.100 [-0.100, +0.300]');
     expect(text).toContain('Fewer than 3 seeds');
+    expect(text).not.toContain('\u001b');
+    expect(compareTable(summary, { colour: true })).toContain('\u001b[33minconclusive\u001b[0m');
+    const narrow = compareTable(summary, { width: 50 });
+    for (const line of narrow.split('\n')) expect(line.length).toBeLessThanOrEqual(50);
+    expect(narrow).toMatch(/^b\n {2}m +diverged\n/m);
   });
 });

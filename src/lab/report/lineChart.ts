@@ -89,8 +89,8 @@ function drawLine({ index, curve, endsApart }: Line, x: Scale, y: Scale, axis: A
   const last = points.at(-1);
   const body = endsApart ? points.slice(0, -1) : points;
   const before = body.at(-1);
-  // last points stand side by side, so that their intervals can be told apart
-  const aside = (index - (chart.lines.length - 1) / 2) * Math.min(7, 28 / chart.lines.length);
+  // last points at the same place stand side by side, so that their intervals can be told apart
+  const aside = axis === 'seconds' ? 0 : (index - (chart.lines.length - 1) / 2) * Math.min(7, 28 / chart.lines.length);
   const atEnd = (p: CurvePoint, value = p.mean): readonly [number, number] => [x(p.x[axis]) + aside, y(value)];
   const colour = `s${index % 8}`;
   return html`<g class="${index >= 8 ? 'second-lap' : ''}"><path class="band ${colour}" d="${band(body, x, y, axis)}"/>${
@@ -130,7 +130,8 @@ function frameOf(chart: LineChart, axis: Axis, range: Range): Frame {
 function axesOf(frame: Frame, x: Scale, y: Scale, axis: Axis, label: string): Html {
   const xs = ticks(frame.x, 5);
   const ys = ticks(frame.y, 6);
-  const xLabels = axis === 'seconds' ? tickLabels(xs) : xs.map((v) => si(v).replace(/\.?0+(?=[kMGTPE])/, ''));
+  const xLabels =
+    axis === 'seconds' ? tickLabels(xs) : xs.map((v) => si(v).replace(/\.(\d*?)0+(?=\D|$)/, (_, kept) => (kept === '' ? '' : `.${kept}`)));
   return html`<g class="grid">${ys.map((v) => html`<path d="M${plot.left} ${fixed(y(v))}H${plot.right}"/>`)}</g>
 <path class="axis" d="M${plot.left} ${plot.bottom}H${plot.right}"/>
 <g class="ticks y">${tickLabels(ys).map((text, i) => html`<text x="${plot.left - 8}" y="${fixed(y(ys[i] as number) + 4)}">${text}</text>`)}</g>

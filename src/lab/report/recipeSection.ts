@@ -13,10 +13,10 @@ const settingNames = (recipes: readonly Recipe[], slot: string): string[] => [
 /** One line of the table: the value of every recipe, those that differ from the first marked. */
 function line(label: Content, values: readonly (string | undefined)[], isGroup: boolean): Html {
   const cells = values.map((v, i) => {
-    const changed = i > 0 && v !== undefined && v !== values[0];
+    const changed = i > 0 && v !== values[0];
     return html`<td class="${changed ? 'changed' : ''}">${v ?? html`<span class="key">\u2013</span>`}${changed && html`<span class="key"> *</span>`}</td>`;
   });
-  return html`<tr class="${isGroup ? 'group' : ''}"><th scope="row" class="${isGroup ? '' : 'key'}">${label}</th>${cells}</tr>`;
+  return html`<tr class="${isGroup ? 'group' : ''}"><th scope="row" class="${isGroup ? '' : 'key sub'}">${label}</th>${cells}</tr>`;
 }
 
 /** The whole recipe of every method: the method of each slot and all its settings. */
@@ -31,7 +31,7 @@ export function recipeSection({ rows, baseline }: CompareSummary): Html {
     ),
     settingNames(recipes, slot).map((name) =>
       line(
-        html`\u2003${name}`,
+        name,
         recipes.map((r) => {
           const value = r[slot]?.settings[name];
           return value === undefined ? undefined : knobText(value);

@@ -55,9 +55,10 @@ thead th{border-bottom:1px solid var(--ink);font-weight:600;vertical-align:botto
 thead small,td small{display:block;font-weight:400;color:var(--soft);font-size:.92em}
 tbody th{font-weight:600}
 tbody tr+tr>*{border-top:1px solid var(--grid)}
-tr.group>*{border-top:1px solid var(--rule)}
+tbody tr.group>*{border-top:1px solid var(--rule)}
 table.text td,table.text th{white-space:normal;overflow-wrap:anywhere;text-align:left}
 td.changed{background:var(--mark);font-weight:600}
+.wide th.sub{padding-left:1.1rem}
 .key{color:var(--soft);font-weight:400}
 .gain{color:var(--gain);font-weight:600}
 .loss{color:var(--loss);font-weight:600}
@@ -105,6 +106,6 @@ dl{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;gap:.25rem 1.
 dt{color:var(--soft);overflow-wrap:anywhere}
 dd{margin:0;overflow-wrap:anywhere;font-variant-numeric:tabular-nums}
 footer{margin-top:3rem;border-top:1px solid var(--rule);padding-top:.8rem}
-@media (max-width:560px){body{font-size:16px}h1{font-size:1.6rem}main{padding-top:1.2rem}dl{grid-template-columns:1fr;gap:0}dd{margin-bottom:.45rem}svg text{font-size:14px}}
+@media (max-width:560px){body{font-size:16px}h1{font-size:1.6rem}main{padding-top:1.2rem}dl{grid-template-columns:minmax(0,44%) 1fr;gap:.3rem .8rem}th,td{padding-left:1rem}.wide th:first-child{white-space:normal;min-width:6.6rem;max-width:9.5rem;position:sticky;left:0;background:var(--page)}svg text{font-size:14px}}
 @media print{.controls,.tip{display:none}main{max-width:none;padding:0}figure,tr,pre{break-inside:avoid}h2,h3{break-after:avoid}body{font-size:11pt}}
 `;

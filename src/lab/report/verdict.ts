@@ -65,5 +65,5 @@ export function verdictSentence(summary: CompareSummary, decimals: number): stri
     const named = found.map((r) => (r.difference ? `${r.method} (${signed(r.difference.mean, decimals, minus)})` : r.method));
     return found.length === 0 ? [] : [`${list(named)} ${found.length === 1 ? 'is' : 'are'} ${word}`];
   });
-  return `Against ${baseline}, ${costText(cost)} and ${over}: ${groups.join('; ')} in ${metric}.`;
+  return `By ${metric}, ${costText(cost)} and ${over}, against ${baseline}: ${groups.join('; ')}.`;
 }
