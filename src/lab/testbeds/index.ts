@@ -1,6 +1,15 @@
 import { lookUp, UsageError } from '../names.js';
 import { finetuneShakespeare, pretrainThenFinetune } from './finetune.js';
-import { copyingTestbed, mqarTestbed, parityTestbed, regressionTestbed, wordProblemTestbed } from './probes.js';
+import { lettersTestbed } from './letters.js';
+import {
+  copyingTestbed,
+  mqarTestbed,
+  needleTestbed,
+  parityTestbed,
+  pathStarTestbed,
+  regressionTestbed,
+  wordProblemTestbed,
+} from './probes.js';
 import type { Testbed } from './testbed.js';
 import { bytesOf, shakespeare, smoke } from './text.js';
 
@@ -17,6 +26,9 @@ export const testbeds: Readonly<Record<string, Testbed>> = Object.fromEntries(
     parityTestbed,
     wordProblemTestbed,
     regressionTestbed,
+    pathStarTestbed,
+    needleTestbed,
+    lettersTestbed,
     smoke,
   ].map((testbed) => [testbed.id, testbed]),
 );

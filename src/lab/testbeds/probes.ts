@@ -1,4 +1,15 @@
-import { copying, mqar, type Probe, parity, probeEvaluation, probeSource, regression, wordProblem } from '../../data/probes/index.js';
+import {
+  copying,
+  mqar,
+  needle,
+  type Probe,
+  parity,
+  pathStar,
+  probeEvaluation,
+  probeSource,
+  regression,
+  wordProblem,
+} from '../../data/probes/index.js';
 import type { DecoderConfig } from '../../models/index.js';
 import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import type { PretrainArguments } from '../../train/pretrain.js';
@@ -7,10 +18,10 @@ import type { Testbed } from './testbed.js';
 import { byteCandidates } from './text.js';
 
 /** Seed of the evaluation questions: the same for every run. */
-const evaluationSeed = 4242;
+export const evaluationSeed = 4242;
 
-const args: PretrainArguments = { max_steps: 600, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 20, eval_steps: 150 };
-const small: Omit<DecoderConfig, 'vocab_size' | 'max_position_embeddings'> = {
+export const probeArgs: PretrainArguments = { max_steps: 600, warmup_ratio: 0.1, max_grad_norm: 1, logging_steps: 20, eval_steps: 150 };
+export const probeModel: Omit<DecoderConfig, 'vocab_size' | 'max_position_embeddings'> = {
   hidden_size: 64,
   num_hidden_layers: 2,
   num_attention_heads: 2,
@@ -21,7 +32,12 @@ const small: Omit<DecoderConfig, 'vocab_size' | 'max_position_embeddings'> = {
 function probeTestbed(
   id: string,
   probe: Probe,
-  change: { readonly model?: typeof small; readonly args?: PretrainArguments; readonly batch_size?: number; readonly metric?: string } = {},
+  change: {
+    readonly model?: Partial<typeof probeModel> & { readonly max_position_embeddings?: number };
+    readonly args?: PretrainArguments;
+    readonly batch_size?: number;
+    readonly metric?: string;
+  } = {},
 ): Testbed {
   const batch_size = change.batch_size ?? 16;
   return pretrainingTestbed({
@@ -30,8 +46,8 @@ function probeTestbed(
     metric: change.metric ?? 'val/accuracy',
     better: 'higher',
     margin: 0.02,
-    model: { ...small, ...change.model, max_position_embeddings: probe.context },
-    args: { ...args, ...change.args },
+    model: { ...probeModel, max_position_embeddings: probe.context, ...change.model },
+    args: { ...probeArgs, ...change.args },
     data: once(async () => ({
       vocab_size: probe.vocab_size,
       identity: { probe: probe.id, ...probe.settings, batch_size, evaluation_seed: evaluationSeed },
@@ -49,3 +65,6 @@ export const copyingTestbed = probeTestbed('copying', copying());
 export const parityTestbed = probeTestbed('parity', parity());
 export const wordProblemTestbed = probeTestbed('word-problem', wordProblem());
 export const regressionTestbed = probeTestbed('in-context-regression', regression());
+export const pathStarTestbed = probeTestbed('path-star', pathStar(), { metric: 'val/exact_match' });
+/** Twice as many positions as a row needs, so that a method may leave gaps between them. */
+export const needleTestbed = probeTestbed('needle', needle({ context: 64 }), { model: { max_position_embeddings: 128 } });
