@@ -2,6 +2,8 @@
 
 import { tokenizations } from '../../data/tokenization/index.js';
 import { slot as tokenizationsSlot } from '../../data/tokenization/slot.js';
+import { samplers } from '../../infer/sampler/index.js';
+import { slot as samplersSlot } from '../../infer/sampler/slot.js';
 import { attentions } from '../../nn/attention/index.js';
 import { slot as attentionsSlot } from '../../nn/attention/slot.js';
 import { positions } from '../../nn/position/index.js';
@@ -19,6 +21,7 @@ import type { CodeSlot } from './types.js';
 /** Every slot of the code with its methods. */
 export const slots: readonly CodeSlot[] = [
   { ...tokenizationsSlot, folder: 'src/data/tokenization', methods: tokenizations },
+  { ...samplersSlot, folder: 'src/infer/sampler', methods: samplers },
   { ...attentionsSlot, folder: 'src/nn/attention', methods: attentions },
   { ...positionsSlot, folder: 'src/nn/position', methods: positions },
   { ...routersSlot, folder: 'src/nn/router', methods: routers },

@@ -1,0 +1,104 @@
+import type { ParamTree } from '../nn/param.js';
+import { NDArray } from '../tensor/array.js';
+import { VitroError } from '../tensor/errors.js';
+import type { CompletionRow, TokenEvent } from './completionRow.js';
+import type { DecodeEngine } from './decodeEngine.js';
+import { KvRows } from './kvRows.js';
+import type { PromptCache } from './prefixes.js';
+import type { SamplerChain } from './sampling.js';
+
+/** Which tokens occurred in each row, bool [rows, V], where the chain asks for it. */
+class SeenTokens {
+  readonly #marks: Uint8Array<ArrayBuffer>;
+  constructor(
+    rows: number,
+    readonly vocabulary: number,
+  ) {
+    this.#marks = new Uint8Array(rows * vocabulary);
+  }
+  add(row: number, token: number): void {
+    this.#marks[row * this.vocabulary + token] = 1;
+  }
+  start(row: number, prompt: Int32Array): void {
+    this.#marks.fill(0, row * this.vocabulary, (row + 1) * this.vocabulary);
+    for (const token of prompt) this.add(row, token);
+  }
+  move(from: number, to: number): void {
+    this.#marks.copyWithin(to * this.vocabulary, from * this.vocabulary, (from + 1) * this.vocabulary);
+  }
+  first(rows: number): NDArray {
+    return new NDArray('bool', [rows, this.vocabulary], this.#marks.subarray(0, rows * this.vocabulary));
+  }
+}
+
+/** Rows that are decoded together: slots of one cache, refilled while rows are waiting, and closed up afterwards. */
+export class DecodeBatch {
+  readonly active: CompletionRow[] = [];
+  readonly #kv: KvRows;
+  readonly #seen: SeenTokens | undefined;
+
+  constructor(
+    readonly engine: DecodeEngine,
+    readonly chain: SamplerChain,
+    readonly params: ParamTree<NDArray>,
+    readonly slots: number,
+    readonly capacity: number,
+  ) {
+    this.#kv = new KvRows(engine.takeCache(slots, capacity));
+    this.#seen = chain.needsSeen ? new SeenTokens(slots, engine.model.vocab_size) : undefined;
+  }
+
+  /** Puts a row whose prompt's cache is given into a slot. */
+  place(slot: number, row: CompletionRow, prefix: PromptCache | undefined): void {
+    if (prefix) this.#kv.fill(slot, prefix.cache, prefix.row, row.length);
+    this.#seen?.start(slot, row.promptIds);
+    this.active[slot] = row;
+  }
+
+  /** Frees a slot by moving the last row there. */
+  close(slot: number): void {
+    const last = this.active.length - 1;
+    if (slot !== last) {
+      this.#kv.move(last, slot);
+      this.#seen?.move(last, slot);
+      this.active[slot] = this.active[last] as CompletionRow;
+    }
+    this.active.pop();
+  }
+
+  /** One more token for every row. */
+  async step(onToken: ((event: TokenEvent) => void) | undefined): Promise<void> {
+    const rows = this.active.length;
+    const i32 = (of: (row: CompletionRow) => number): NDArray => new NDArray('i32', [rows], Int32Array.from(this.active, of));
+    const uniform = (): NDArray =>
+      new NDArray(
+        'f32',
+        [rows],
+        Float32Array.from(this.active, (row) => row.uniform),
+      );
+    const input = {
+      ids: i32((row) => row.next),
+      lengths: i32((row) => row.length),
+      ...(this.chain.deterministic ? {} : { uniform: uniform() }),
+      ...(this.#seen ? { seen: this.#seen.first(rows) } : {}),
+    };
+    const out = await this.engine.step(this.chain, this.params, input, this.#kv.take(rows));
+    this.#kv.replace(out.cache);
+    const [tokens, logps, samplingLogps, entropies] = [out.token, out.logp, out.sampling_logp, out.entropy].map(
+      (column) => column.data as Float32Array,
+    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    for (const [i, row] of this.active.entries()) {
+      const [token, logp] = [tokens[i] as number, logps[i] as number];
+      if (!Number.isFinite(logp))
+        throw new VitroError(`generate: the model's logits after ${row.length + 1} tokens of prompt ${row.prompt} are not finite`);
+      this.#seen?.add(i, token);
+      const event = row.accept(token, { logp, sampling_logp: samplingLogps[i] as number, entropy: entropies[i] as number });
+      onToken?.(event);
+    }
+  }
+
+  /** Leaves the memory to the next generation. */
+  release(): void {
+    this.engine.giveCache(this.#kv.whole, this.slots, this.capacity);
+  }
+}

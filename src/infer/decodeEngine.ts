@@ -1,0 +1,163 @@
+import { type CausalModel, modelLogits } from '../models/causalModel.js';
+import type { KvCache } from '../models/decoder/cached.js';
+import type { ParamTree } from '../nn/param.js';
+import type { NDArray } from '../tensor/array.js';
+import { type Compiled, type CompileOptions, compile } from '../tensor/compile/compile.js';
+import { spec } from '../tensor/compile/template.js';
+import { getOrMake } from '../tensor/getOrMake.js';
+import type { Tensor } from '../tensor/graph.js';
+import { logSoftmax } from '../tensor/ops/activation.js';
+import { zeros } from '../tensor/ops/create.js';
+import { exp, mul, neg } from '../tensor/ops/elementwise.js';
+import { takeAlong } from '../tensor/ops/indexing.js';
+import { reshape, squeeze, unsqueeze } from '../tensor/ops/movement.js';
+import { dimOf } from '../tensor/ops/operand.js';
+import { argmax, sum } from '../tensor/ops/reduce.js';
+import { drawToken } from './draw.js';
+import { applyChain, type SamplerChain } from './sampling.js';
+
+/** What a decoding step is given of each of its B rows. */
+export interface StepInput<T> {
+  /** i32 [B]: the token to append */
+  readonly ids: T;
+  /** i32 [B]: tokens in the cache before it */
+  readonly lengths: T;
+  /** f32 [B]: a random number in (0, 1); not there where nothing is drawn */
+  readonly uniform?: T;
+  /** bool [B, V]; there where the chain needs it */
+  readonly seen?: T;
+  readonly scalars: Readonly<Record<string, T>>;
+}
+
+/** The tokens that follow, with statistics; all of shape [B]. */
+export interface StepOutput<T> {
+  readonly cache: KvCache<T>;
+  /** i32 */
+  readonly token: T;
+  /** log-probability of the token under the model, in nats */
+  readonly logp: T;
+  /** under the distribution that it was drawn from */
+  readonly sampling_logp: T;
+  /** of the model's distribution, in nats */
+  readonly entropy: T;
+}
+
+export type EngineOptions = Pick<CompileOptions, 'backend' | 'threads'>;
+
+/** Rows of logits [B, V] to tokens and their statistics, inside the graph. */
+export function chooseTokens(
+  chain: SamplerChain,
+  logits: Tensor,
+  { uniform, seen, scalars }: Pick<StepInput<Tensor>, 'uniform' | 'seen' | 'scalars'>,
+): Omit<StepOutput<Tensor>, 'cache'> {
+  const logp_BV = logSoftmax(logits);
+  const p_BV = exp(logp_BV);
+  const entropy = neg(sum(mul(p_BV, logp_BV), { axis: 1 }));
+  const changed = applyChain(chain, logits, scalars, seen);
+  const pick = (values: Tensor, token: Tensor): Tensor => squeeze(takeAlong(values, unsqueeze(token, 1)), 1);
+  if (chain.deterministic || !uniform) {
+    const token = argmax(changed);
+    return { token, logp: pick(logp_BV, token), sampling_logp: zeros([dimOf(logits, 0)]), entropy };
+  }
+  const drawn_BV = changed === logits ? logp_BV : logSoftmax(changed);
+  const token = drawToken(changed === logits ? p_BV : exp(drawn_BV), uniform);
+  return { token, logp: pick(logp_BV, token), sampling_logp: pick(drawn_BV, token), entropy };
+}
+
+type Params<T> = ParamTree<T>;
+type StepFn = (params: Params<Tensor>, input: StepInput<Tensor>, cache: KvCache<Tensor>) => StepOutput<Tensor>;
+type PrefillFn = (params: Params<Tensor>, ids: Tensor, cache: KvCache<Tensor>) => KvCache<Tensor>;
+
+/** The compiled functions of a model's generation: made once for each capacity of the cache and form of the sampling chain, for any number of rows. */
+export class DecodeEngine {
+  readonly #steps = new Map<string, Compiled<Parameters<StepFn>, StepOutput<Tensor>>>();
+  readonly #prefills = new Map<string, Compiled<Parameters<PrefillFn>, KvCache<Tensor>>>();
+  #idle: { readonly key: string; readonly cache: KvCache<NDArray> } | undefined;
+
+  constructor(
+    readonly model: CausalModel,
+    readonly options: EngineOptions = {},
+  ) {}
+
+  /** Appends a token to each row and chooses the next; the cache's memory is taken over by the result. */
+  async step(
+    chain: SamplerChain,
+    params: Params<NDArray>,
+    input: Omit<StepInput<NDArray>, 'scalars'>,
+    cache: KvCache<NDArray>,
+  ): Promise<StepOutput<NDArray>> {
+    const capacity = (cache[0]?.k.shape[2] as number | undefined) ?? 0;
+    const compiled = getOrMake(this.#steps, `${capacity} ${chain.key}`, () => this.#compileStep(chain, capacity));
+    return (await compiled.run(params as never, { ...input, scalars: chain.scalars } as never, cache as never)) as unknown as Promise<
+      StepOutput<NDArray>
+    >;
+  }
+
+  /** The cache of prompts i32 [P, S] that are padded on the right. */
+  async prefill(params: Params<NDArray>, ids: NDArray, capacity: number): Promise<KvCache<NDArray>> {
+    const [rows, steps] = ids.shape as [number, number];
+    // a single sequence has a kernel of its own, which the graph chooses where the size 1 is fixed
+    const size = rows === 1 ? 1 : 'P';
+    const compiled = getOrMake(this.#prefills, `${size} ${steps} ${capacity}`, () =>
+      compile<Parameters<PrefillFn>, KvCache<Tensor>>(
+        (weights, tokens, cache) => this.model.step(weights, tokens, cache, zeros([dimOf(tokens, 0)], 'i32')).cache,
+        {
+          ...this.options,
+          name: 'prefill',
+          donate: [2],
+          args: [undefined, spec('i32', [size, steps]), this.#cacheSpec(capacity, size)],
+        },
+      ),
+    );
+    const empty = this.model.emptyCache(rows, capacity);
+    return (await compiled.run(params as never, ids, empty as never)) as unknown as KvCache<NDArray>;
+  }
+
+  #cacheSpec(capacity: number, rows: number | string): unknown {
+    const of = ({ shape }: NDArray): unknown => spec('f32', [rows, ...shape.slice(1)]);
+    return this.model.emptyCache(1, capacity).map(({ k, v }) => ({ k: of(k), v: of(v) }));
+  }
+
+  #compileStep(chain: SamplerChain, capacity: number): Compiled<Parameters<StepFn>, StepOutput<Tensor>> {
+    const { model } = this;
+    const step: StepFn = (params, { ids, lengths, ...choice }, cache) => {
+      const rows = dimOf(ids, 0);
+      const { hidden, cache: written } = model.step(params, unsqueeze(ids, 1), cache, lengths);
+      const logits = modelLogits(model, params, reshape(hidden, [rows, model.hidden_size]));
+      return { cache: written, ...chooseTokens(chain, logits, choice) };
+    };
+    const input = {
+      ids: spec('i32', ['B']),
+      lengths: spec('i32', ['B']),
+      ...(chain.deterministic ? {} : { uniform: spec('f32', ['B']) }),
+      ...(chain.needsSeen ? { seen: spec('bool', ['B', model.vocab_size]) } : {}),
+      scalars: Object.fromEntries(Object.keys(chain.scalars).map((name) => [name, spec('f32')])),
+    };
+    return compile(step, {
+      ...this.options,
+      name: 'decode',
+      donate: [2],
+      args: [undefined, input, this.#cacheSpec(capacity, 'B')],
+    });
+  }
+
+  /** A cache of arbitrary content: that of the last generation where its size is the same, since fresh memory is slow to touch for the first time. */
+  takeCache(rows: number, capacity: number): KvCache<NDArray> {
+    const idle = this.#idle;
+    if (idle?.key !== `${rows} ${capacity}`) return this.model.emptyCache(rows, capacity);
+    this.#idle = undefined;
+    return idle.cache;
+  }
+
+  /** Keeps a cache for the next generation. It must hold finite values only. */
+  giveCache(cache: KvCache<NDArray>, rows: number, capacity: number): void {
+    this.#idle = { key: `${rows} ${capacity}`, cache };
+  }
+
+  dispose(): void {
+    this.#idle = undefined;
+    for (const compiled of [...this.#steps.values(), ...this.#prefills.values()]) compiled.dispose();
+    this.#steps.clear();
+    this.#prefills.clear();
+  }
+}
