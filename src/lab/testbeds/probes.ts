@@ -60,11 +60,15 @@ function probeTestbed(
   });
 }
 
-export const mqarTestbed = probeTestbed('mqar', mqar({ vocab_size: 64, context: 64, num_kv_pairs: 8 }));
+export const mqarTestbed = probeTestbed('mqar', mqar({ vocab_size: 32, context: 16, num_kv_pairs: 4 }), { batch_size: 64 });
 export const copyingTestbed = probeTestbed('copying', copying());
 export const parityTestbed = probeTestbed('parity', parity());
 export const wordProblemTestbed = probeTestbed('word-problem', wordProblem());
 export const regressionTestbed = probeTestbed('in-context-regression', regression());
-export const pathStarTestbed = probeTestbed('path-star', pathStar(), { metric: 'val/exact_match' });
+export const pathStarTestbed = probeTestbed('path-star', pathStar({ degree: 2, path_length: 4, num_nodes: 8 }), {
+  metric: 'val/exact_match',
+  batch_size: 48,
+  args: { ...probeArgs, max_steps: 1200 },
+});
 /** Twice as many positions as a row needs, so that a method may leave gaps between them. */
 export const needleTestbed = probeTestbed('needle', needle({ context: 64 }), { model: { max_position_embeddings: 128 } });
