@@ -18,9 +18,8 @@ const places = new NDArray(
   Uint32Array.from({ length: 32 }, (_, i) => 2 ** i),
 );
 
-/** Signs of a shape: element i is bit i mod 32 of word floor(i / 32), so that a word serves 32 elements. */
-function signs(key: Tensor, shape: readonly number[]): Tensor {
-  const n = shape.reduce((a, b) => a * b, 1);
+/** n signs: element i is bit i mod 32 of word floor(i / 32), so that a word serves 32 elements. */
+function signs(key: Tensor, n: number): Tensor {
   const words = Math.ceil(n / 32);
   const bits = randomBits(key, [words, 1])
     .div(places)
@@ -28,21 +27,46 @@ function signs(key: Tensor, shape: readonly number[]): Tensor {
     .reshape([words * 32]);
   return bits
     .slice({ 0: [0, n] })
-    .reshape(shape)
     .cast('f32')
     .mul(2)
     .sub(1);
 }
 
-/** A direction for one parameter from its key. */
-const draw = (direction: Direction, key: Tensor, shape: readonly number[]): Tensor =>
-  direction === 'normal' ? normal(key, shape) : signs(key, shape);
+const count = (x: Tensor): number => (x.shape as readonly number[]).reduce((a, b) => a * b, 1);
 
-/** One direction through all of the parameters, each with a key of its own by its place. */
+/** Elements from which on parameters get a draw of their own: small ones share a draw, which costs hundreds of small operations. */
+const sharedDraw = 2 ** 20;
+
+/** Consecutive parameters whose elements are drawn together. */
+function groupsOf(params: Leaves<Tensor>): string[][] {
+  const groups: string[][] = [];
+  let room = 0;
+  for (const [path, p] of Object.entries(params)) {
+    if (room < count(p)) {
+      groups.push([]);
+      room = sharedDraw;
+    }
+    groups.at(-1)?.push(path);
+    room -= count(p);
+  }
+  return groups;
+}
+
+/** One direction through all of the parameters: a key for each group, its elements in the order of the parameters. */
 function directions(direction: Direction, key: Tensor, params: Leaves<Tensor>): Leaves<Tensor> {
-  const paths = Object.keys(params);
-  const keys = splitKeys(key, paths.length);
-  return Object.fromEntries(paths.map((path, i) => [path, draw(direction, keys.at(i), leafAt(params, path).shape as readonly number[])]));
+  const groups = groupsOf(params);
+  const keys = splitKeys(key, groups.length);
+  const parts: Record<string, Tensor> = {};
+  groups.forEach((paths, i) => {
+    const sizes = paths.map((path) => count(leafAt(params, path)));
+    const n = sizes.reduce((a, b) => a + b, 0);
+    const all = direction === 'normal' ? normal(keys.at(i), [n]) : signs(keys.at(i), n);
+    all.split(sizes, 0).forEach((part, k) => {
+      const path = paths[k] as string;
+      parts[path] = part.reshape(leafAt(params, path).shape);
+    });
+  });
+  return parts;
 }
 
 /** n keys for n directions. */
