@@ -1,0 +1,235 @@
+import { VitroError } from '../../tensor/errors.js';
+import { foldIn, randomKey } from '../../tensor/random/threefry.js';
+import { Draws } from '../probes/draws.js';
+import { extractAnswer, writeSolution } from './answer.js';
+import { type TaskOptions, taskDataset } from './dataset.js';
+import { integer, readKnobs, real } from './knobs.js';
+import { worldDraws } from './names.js';
+import { defineTask, type TaskDataset, type TaskEntry } from './task.js';
+
+/** Two-letter openings and third letters that make up the lexicon: 24 words with a hidden attribute and sign, 6 fillers with none. */
+const openings = ['ba', 'di', 'fu', 'ke', 'lo', 'mi'] as const;
+const endings = 'gnrst';
+
+const attributeCount = 4;
+const wordCount = 24;
+const userCount = 16;
+const maxFillers = 6;
+
+interface World {
+  readonly words: readonly string[];
+  readonly fillers: readonly string[];
+  /** attribute and sign of word i */
+  readonly meaning: readonly { readonly attribute: number; readonly sign: 1 | -1 }[];
+  readonly tastes: readonly (readonly number[])[];
+}
+
+/** Weights of the attributes: 1 or 2, liked or disliked; none is zero. */
+const drawTaste = (draws: Draws): number[] => Array.from({ length: attributeCount }, () => [-2, -1, 1, 2][draws.below(4)] as number);
+
+function makeWorld(world: number): World {
+  const draws = worldDraws(world, 3);
+  const all = openings.flatMap((opening) => [...endings].map((ending) => opening + ending));
+  const shuffled = draws.distinct(all.length, all.length).map((i) => all[i] as string);
+  return {
+    words: shuffled.slice(0, wordCount),
+    fillers: shuffled.slice(wordCount),
+    meaning: Array.from({ length: wordCount }, (_, i) => ({
+      attribute: i % attributeCount,
+      sign: i % (2 * attributeCount) < attributeCount ? 1 : -1,
+    })),
+    tastes: Array.from({ length: userCount }, () => drawTaste(draws)),
+  };
+}
+
+const made = new Map<number, World>();
+
+function worldOf(world: number): World {
+  const found = made.get(world) ?? makeWorld(world);
+  made.set(world, found);
+  return found;
+}
+
+/** What a word is worth to a user with this taste. */
+function worth(world: World, taste: readonly number[], word: string): number {
+  const { attribute, sign } = world.meaning[world.words.indexOf(word)] ?? { attribute: -1, sign: 1 };
+  return (taste[attribute] ?? 0) * sign;
+}
+
+interface Problem {
+  readonly world: World;
+  readonly taste: readonly number[];
+  readonly offered: readonly string[];
+  readonly maxWords: number;
+}
+
+const problemOf = ({ metadata }: TaskEntry): Problem => ({
+  world: worldOf(metadata.world as number),
+  taste: metadata.taste as number[],
+  offered: metadata.offered as string[],
+  maxWords: metadata.max_words as number,
+});
+
+/** Least and greatest utility of a legal response: one word at least, max_words at most, the worst or the best. */
+function range({ world, taste, offered, maxWords }: Problem): [least: number, greatest: number] {
+  const sorted = offered.map((w) => worth(world, taste, w)).sort((a, b) => b - a);
+  const best = (values: number[]): number => values.slice(0, maxWords).reduce((sum, v, i) => (i === 0 || v > 0 ? sum + v : sum), 0);
+  return [-best(sorted.map((v) => -v).reverse()), best(sorted)];
+}
+
+/**
+ * The hidden utility of a response, the sum of its words' worth to the user; fillers are worth nothing. Null where the response is not one: a word that was
+ * not offered, repeated words, too many words, or none.
+ */
+export function preferenceUtility(answer: string, entry: TaskEntry): number | null {
+  const problem = problemOf(entry);
+  const written = answer.trim().split(' ');
+  const words = written.filter((w) => !problem.world.fillers.includes(w));
+  const legal = words.every((w) => problem.offered.includes(w)) && new Set(words).size === words.length;
+  if (!legal || words.length === 0 || words.length > problem.maxWords || written.length - words.length > maxFillers) return null;
+  return words.reduce((sum, w) => sum + worth(problem.world, problem.taste, w), 0);
+}
+
+/** The utility's place between the worst and the best response to this prompt; 0 for what is no response. */
+function score(answer: string, entry: TaskEntry): number {
+  const utility = preferenceUtility(answer, entry);
+  if (utility === null) return 0;
+  const [least, greatest] = range(problemOf(entry));
+  return (utility - least) / (greatest - least);
+}
+
+/**
+ * Users with hidden tastes, words with hidden attributes: `u3:bag din fus ket=` asks for the offered words that user 3 likes. The utility is linear in the
+ * attributes; the score is its place between the worst and the best response. With `shots`, the user has no name but shows earlier choices,
+ * `bag>din`, from which the taste must be inferred; tastes can then be held out.
+ */
+export const preferenceWorld = defineTask({
+  id: 'preference-world',
+  summary: 'responses of words with hidden attributes to users with hidden tastes; the score is the true utility',
+  difficulty: { counts: 'words offered', min: 3, max: 10, from: 3, to: 6 },
+  knobs: {
+    world: integer(0, 0, 2 ** 31, 'number of the world: its lexicon and its users'),
+    max_words: integer(3, 2, 5, 'most words of a response, fillers apart'),
+    shots: integer(0, 0, 12, 'earlier choices shown; 0 names one of the 16 users instead'),
+  },
+  alphabet: 'abdefgiklmnorstu0123456789-:=> ;#',
+  holdsOutCombinations: true,
+  draw(draws, count, { world: number, max_words, shots }) {
+    const world = worldOf(number);
+    const user = draws.below(userCount);
+    const taste = shots ? drawTaste(draws) : (world.tastes[user] as number[]);
+    const offered = draws.distinct(count, wordCount).map((i) => world.words[i] as string);
+    const value = (word: string): number => worth(world, taste, word);
+    const choices = Array.from({ length: shots }, () => {
+      const pair = draws.distinct(2, wordCount).map((i) => world.words[i] as string);
+      return pair.sort((a, b) => value(b) - value(a)) as [string, string];
+    }).filter(([a, b]) => value(a) > value(b));
+    if (shots && choices.length === 0) return null;
+    const who = shots ? choices.map(([a, b]) => `${a}>${b}`).join(' ') : `u${user}`;
+    const prompt = `${who}:${offered.join(' ')}=`;
+    return {
+      identity: prompt,
+      ...(shots ? { combinations: [taste.join(' ')] } : {}),
+      build() {
+        const ranked = [...offered].sort((a, b) => value(b) - value(a));
+        const best = ranked.filter((w, i) => i < max_words && (i === 0 || value(w) > 0));
+        return {
+          prompt,
+          steps: offered.map((w) => `${w}:${value(w)}`),
+          answer: best.join(' '),
+          metadata: { world: number, user: shots ? null : user, taste, offered, max_words },
+        };
+      },
+    };
+  },
+  score,
+});
+
+const pairKnobs = {
+  length_cue: real(0.5, 0, 1, 'how often the longer response is the chosen one, by fillers alone; 0.5 is no cue'),
+  flip: real(0, 0, 1, 'share of labels that are turned round'),
+  temperature: real(0, 0, 100, 'of the Bradley-Terry choice between true utilities; 0 takes the better one'),
+  min_margin: real(1, 0, 20, 'least difference of the true utilities; 0 allows ties'),
+} as const;
+
+export interface PreferencePair {
+  readonly prompt: string;
+  readonly chosen: string;
+  readonly rejected: string;
+  /** true utilities */
+  readonly utilities: { readonly chosen: number; readonly rejected: number };
+  /** whether noise chose the response of lower utility */
+  readonly mislabelled: boolean;
+  readonly entry: TaskEntry;
+}
+
+/** Pairs by number; the entries are those of `tasks`. */
+export interface PreferencePairs {
+  readonly length: number;
+  readonly tasks: TaskDataset;
+  pair(i: number): PreferencePair;
+}
+
+/** The key of pair i's responses and labels, apart from that of its prompt. */
+const RESPONSES = 0x70616972;
+
+/**
+ * Labelled pairs of responses. The label follows the true utility, through a Bradley-Terry choice where `temperature` is not 0, and is turned round with
+ * probability `flip`; then fillers, which are worth nothing, make the chosen response the longer one with probability `length_cue`.
+ */
+export function preferencePairs(
+  options: TaskOptions<typeof preferenceWorld.knobs> & { readonly [K in keyof typeof pairKnobs]?: number },
+): PreferencePairs {
+  const { length_cue, flip, temperature, min_margin, ...rest } = options;
+  const noise = readKnobs('preferencePairs', pairKnobs, { length_cue, flip, temperature, min_margin });
+  const tasks = taskDataset(preferenceWorld, rest);
+  const key = foldIn(randomKey(options.seed), RESPONSES);
+
+  /** The labels' better and worse response, content words only. */
+  function choose(draws: Draws, entry: TaskEntry): { words: [string[], string[]]; utilities: [number, number] } {
+    const { offered, maxWords } = problemOf(entry);
+    for (let attempt = 0; attempt < 1000; attempt++) {
+      const words = [0, 1].map(() => {
+        const count = 1 + draws.below(Math.min(maxWords, offered.length));
+        return draws.distinct(count, offered.length).map((i) => offered[i] as string);
+      }) as [string[], string[]];
+      const [a, b] = words.map((w) => preferenceUtility(w.join(' '), entry) ?? 0) as [number, number];
+      if (Math.abs(a - b) < noise.min_margin || [...words[0]].sort().join() === [...words[1]].sort().join()) continue;
+      const firstWins =
+        noise.temperature === 0 ? (a === b ? draws.below(2) === 0 : a > b) : draws.unit() < 1 / (1 + Math.exp((b - a) / noise.temperature));
+      return firstWins !== draws.unit() < noise.flip ? { words, utilities: [a, b] } : { words: [words[1], words[0]], utilities: [b, a] };
+    }
+    throw new VitroError(`preferencePairs: no two responses to ${entry.prompt} differ by ${noise.min_margin}; lower min_margin`);
+  }
+
+  return {
+    length: tasks.length,
+    tasks,
+    pair(i) {
+      const entry = tasks.entry(i);
+      const { world } = problemOf(entry);
+      const draws = new Draws(foldIn(key, i));
+      const { words, utilities } = choose(draws, entry);
+      const chosenIsLonger = draws.unit() < noise.length_cue;
+      const [longer, shorter] = chosenIsLonger ? words : [words[1], words[0]];
+      const fillers = Math.max(0, shorter.length - longer.length) + 1 + draws.below(2);
+      for (let n = 0; n < fillers; n++)
+        longer.splice(draws.below(longer.length + 1), 0, world.fillers[draws.below(world.fillers.length)] as string);
+      const [chosen, rejected] = words.map((w) => writeSolution([], w.join(' '))) as [string, string];
+      return {
+        prompt: entry.prompt,
+        chosen,
+        rejected,
+        utilities: { chosen: utilities[0], rejected: utilities[1] },
+        mislabelled: utilities[0] < utilities[1],
+        entry,
+      };
+    },
+  };
+}
+
+/** The true utility of a completion as policies write it; null where it is no response. */
+export function completionUtility(completion: string, entry: TaskEntry): number | null {
+  const answer = extractAnswer(completion);
+  return answer === null ? null : preferenceUtility(answer, entry);
+}
