@@ -86,7 +86,7 @@ export function compareTable(summary: CompareSummary, look: Look = {}): string {
   const labels = header.slice(1).map((h) => h.replace(/ \(.*/, ''));
   const names = Math.max(...labels.map((l) => l.length));
   const narrow = body.map(([method, ...cells]) =>
-    [method, ...cells.map((c, i) => `  ${(labels[i] as string).padEnd(names)}  ${c}`.trimEnd())].join('\n'),
+    [method, ...cells.flatMap((c, i) => (c === '' ? [] : `  ${(labels[i] as string).padEnd(names)}  ${c}`))].join('\n'),
   );
   const isWide = wide.split('\n').every((line) => widthOf(line) <= width);
   const others = rows.slice(1).map((r) => r.method);

@@ -23,7 +23,7 @@ ${differences && html`<figure><h3>Paired differences</h3>${differences}<figcapti
 function smoothingText(curves: readonly Curve[]): string {
   const smoothed = curves.find((c) => c.window > 1);
   if (!smoothed) return 'Not smoothed.';
-  return `Each seed is smoothed by a centred mean over ${smoothed.window} lines of the log (of ${smoothed.lines}; a line every ${smoothed.spacing} steps, narrower at both ends) before mean and band are taken; the faint line is the mean without smoothing.`;
+  return `Each seed is smoothed by a centred mean over ${smoothed.window} lines of the log (of ${smoothed.lines}; a line every ${smoothed.spacing === 1 ? 'step' : `${smoothed.spacing} steps`}, narrower at both ends) before mean and band are taken; the faint line is the mean without smoothing.`;
 }
 
 /** Validation and training curves with bands. */

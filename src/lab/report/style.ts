@@ -97,9 +97,10 @@ ${variantRules}{display:block}
 .controls label{cursor:pointer;padding:.1rem .5rem;border-radius:3px;color:var(--ink)}
 ${['axis-tokens', 'axis-flops', 'axis-seconds', 'range-all', 'range-late'].map((id) => `#${id}:checked~.controls [for=${id}]`).join(',')}{background:var(--ink);color:var(--page)}
 ${['axis-tokens', 'axis-flops', 'axis-seconds', 'range-all', 'range-late'].map((id) => `#${id}:focus-visible~.controls [for=${id}]`).join(',')}{outline:2px solid var(--s1);outline-offset:1px}
+.legend li{overflow-wrap:anywhere}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.4rem;font-size:.88rem;padding:0;margin:.5rem 0 0;list-style:none}
 .guide{stroke:var(--soft);stroke-dasharray:3 3}
-.tip{position:absolute;pointer-events:none;background:var(--page);border:1px solid var(--rule);border-radius:4px;padding:.3rem .55rem;font-size:.8rem;line-height:1.4;font-variant-numeric:tabular-nums;white-space:nowrap;z-index:1}
+.tip{position:absolute;pointer-events:none;background:var(--page);border:1px solid var(--rule);border-radius:4px;padding:.3rem .55rem;font-size:.8rem;line-height:1.4;font-variant-numeric:tabular-nums;max-width:100%;overflow-wrap:anywhere;z-index:1}
 .tip[hidden]{display:none}
 .tip b{color:var(--c)}
 dl{display:grid;grid-template-columns:minmax(9rem,max-content) 1fr;gap:.25rem 1.2rem;font-size:.88rem;margin:.6rem 0}
