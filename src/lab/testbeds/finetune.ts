@@ -19,7 +19,7 @@ import { completeRecipe } from '../recipe.js';
 import { canonicalJson } from '../runStore.js';
 import { loopRecipe, modelOf, once, pretrainingTestbed } from './pretraining.js';
 import type { Testbed } from './testbed.js';
-import { byteCandidates, byteData, shakespeare, shakespeareModel, textShape } from './text.js';
+import { byteData, shakespeare, shakespeareModel, textShape } from './text.js';
 import { tunedSettings } from './tuned.js';
 
 /** The same plays in capitals: a text that a model of Shakespeare knows how to say but not how to spell. */
@@ -86,23 +86,30 @@ const copyOf = (params: ParamTree<NDArray>): ParamTree<NDArray> =>
     treeEntries<NDArray>(params as Tree<NDArray>).map(([, p]) => p.clone()),
   ) as ParamTree<NDArray>;
 
-const zerothOrderRates = [1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3].map((learning_rate) => ({ learning_rate }));
+const finetuneCandidates: Testbed['tuning']['candidates'] = {
+  mezo: [3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 4e-3].map((learning_rate) => ({ learning_rate })),
+  fzoo: [3e-4, 1e-3, 2e-3, 3e-3, 6e-3, 1e-2].map((learning_rate) => ({ learning_rate })),
+  'zo-fo': [1e-4, 1e-3].flatMap((learning_rate) =>
+    [0.1, 0.3, 1].map((first_order_learning_rate) => ({ learning_rate, first_order_learning_rate })),
+  ),
+  adamw: [3e-5, 1e-4, 3e-4, 1e-3, 2e-3, 4e-3].map((learning_rate) => ({ learning_rate })),
+};
 
 /** Fine-tuning at equal evaluations of the loss: where zeroth-order optimizers meet each other and gradients. */
 export const finetuneShakespeare: Testbed = pretrainingTestbed({
   id: 'finetune-shakespeare',
-  summary: 'a decoder of Shakespeare learns to write in capitals, with 1500 passes over a batch to spend (a gradient counts 3)',
+  summary: 'a decoder of Shakespeare learns to write in capitals, with 600 passes over a batch to spend (a gradient counts 3)',
   metric: 'val/bpb',
   better: 'lower',
   margin: 0.02,
   cost: 'passes over a batch',
   model: shakespeareModel,
   args: { max_steps: 1, warmup_ratio: 0, max_grad_norm: 1, logging_steps: 20, eval_steps: 0 },
-  max_forward_passes: 1500,
+  max_forward_passes: 600,
   base: { schedule: 'linear' },
   data: once(async () => byteData(await capitals(), textShape)),
   start: { identity: baseIdentity, params: async () => copyOf(await baseModel()) },
-  tuning: { seeds: [1000], candidates: { ...byteCandidates, mezo: zerothOrderRates } },
+  tuning: { seeds: [1000], candidates: finetuneCandidates },
 });
 
 /** A schedule is judged by what fine-tuning makes of its model: pretraining with the recipe, then always the same fine-tuning. */

@@ -9,7 +9,7 @@ import { foldIn, keyWords, randomKey, threefryBits } from '../../tensor/random/t
 import { partOf } from '../recipe.js';
 import { once, pretrainingTestbed } from './pretraining.js';
 import { evaluationSeed, probeArgs, probeModel } from './probes.js';
-import { byteCandidates } from './text.js';
+import { scratchCandidates } from './text.js';
 
 const shape = { batch_size: 16, context: 64, vocab_size: 512, questions: 512 } as const;
 /** Questions that make one row, more than a row holds. */
@@ -78,5 +78,5 @@ export const lettersTestbed = pretrainingTestbed({
       evaluation: [{ name: 'val', metric: 'accuracy', batches, quick: 4 }],
     };
   },
-  tuning: { seeds: [1000], candidates: byteCandidates },
+  tuning: { seeds: [1000], candidates: scratchCandidates },
 });

@@ -15,7 +15,7 @@ import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import type { PretrainArguments } from '../../train/pretrain.js';
 import { once, pretrainingTestbed } from './pretraining.js';
 import type { Testbed } from './testbed.js';
-import { byteCandidates } from './text.js';
+import { scratchCandidates } from './text.js';
 
 /** Seed of the evaluation questions: the same for every run. */
 export const evaluationSeed = 4242;
@@ -56,7 +56,7 @@ function probeTestbed(
         { name: 'val', metric: 'accuracy' as const, batches: probeEvaluation(probe, randomKey(evaluationSeed), 32, 16), quick: 8 },
       ],
     })),
-    tuning: { seeds: [1000], candidates: byteCandidates },
+    tuning: { seeds: [1000], candidates: scratchCandidates },
   });
 }
 

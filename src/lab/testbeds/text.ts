@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
+import type { Settings } from '../../contracts/index.js';
 import { randomWindows, validationBatches } from '../../data/stream/windows.js';
 import { loadTinyShakespeare, splitText, type TextCorpus } from '../../data/textCorpus.js';
 import { memoryTokens } from '../../data/tokens/tokenStore.js';
@@ -30,10 +31,28 @@ export function byteData(corpus: TextCorpus, shape: TextShape): TestbedData {
   };
 }
 
-/** Learning-rate candidates of the optimizers on the byte testbeds: six each. */
-export const byteCandidates: Testbed['tuning']['candidates'] = {
-  adamw: [5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2].map((learning_rate) => ({ learning_rate })),
-  muon: [0.01, 0.02, 0.04].flatMap((learning_rate) => [2e-3, 8e-3].map((adamw_learning_rate) => ({ learning_rate, adamw_learning_rate }))),
+const rates = (...values: readonly number[]): Settings[] => values.map((learning_rate) => ({ learning_rate }));
+const ratePairs = (hidden: readonly number[], rest: readonly number[], more: Settings = {}): Settings[] =>
+  hidden.flatMap((learning_rate) => rest.map((adamw_learning_rate) => ({ learning_rate, adamw_learning_rate, ...more })));
+
+const adamRates = rates(5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2);
+const lionRates = rates(2.5e-4, 5e-4, 1e-3, 2e-3, 4e-3, 8e-3);
+const muonRates = ratePairs([0.01, 0.02, 0.04], [2e-3, 8e-3]);
+
+/** Learning-rate candidates of the optimizers where training starts from scratch: six each. */
+export const scratchCandidates: Testbed['tuning']['candidates'] = {
+  sgd: rates(0.1, 0.2, 0.4, 0.8, 1.6, 3.2),
+  adam: adamRates,
+  adamw: adamRates,
+  'cautious-adamw': adamRates,
+  'lora-pre': adamRates,
+  adafactor: rates(5e-3, 0.01, 0.02, 0.04, 0.08, 0.16),
+  lion: lionRates,
+  'cautious-lion': lionRates,
+  muon: muonRates,
+  'muon-4bit': muonRates,
+  'lora-pre-muon': muonRates,
+  hyperp: ratePairs([0.03, 0.06, 0.12], [2e-3, 8e-3], { weight_decay: 0 }),
 };
 
 export const shakespeareModel: Omit<DecoderConfig, 'vocab_size'> = {
@@ -55,7 +74,7 @@ const shakespeareAbout: PretrainingTestbed = {
   model: shakespeareModel,
   args,
   data: once(async () => byteData(await loadTinyShakespeare(), textShape)),
-  tuning: { seeds: [1000], candidates: byteCandidates },
+  tuning: { seeds: [1000], candidates: scratchCandidates },
 };
 
 export const shakespeare: Testbed = pretrainingTestbed(shakespeareAbout);

@@ -16,7 +16,7 @@ export const wso: ScheduleMethod = {
   defaults: {},
   limits: [{ settings: { decay_ratio: 0 }, tolerance: 0 }],
   provenance: 'paper',
-  assumes: ['the claim is about scores after fine-tuning; the demonstration shows the other half of it, the higher pretraining loss'],
-  demo: { testbed: 'shakespeare', baseline: 'wsd', metric: 'val/bpb', cost: 'tokens', expect: 'loss' },
+  assumes: ['fine-tuning of the demonstration is continued training on the text in capitals; the paper fine-tunes on instructions'],
+  demo: { testbed: 'pretrain-then-finetune', baseline: 'wsd', metric: 'val/bpb', cost: 'tokens', expect: 'gain' },
   factor: constant.factor,
 };
