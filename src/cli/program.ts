@@ -7,6 +7,7 @@ import { addDoctor } from './doctorCommand.js';
 import { addEnv } from './envCommand.js';
 import { exitCodes, type Io } from './io.js';
 import { addMethods } from './methodsCommand.js';
+import { addPretrain } from './pretrainCommand.js';
 import { addRuns } from './runsCommand.js';
 
 /** Builds the command line; `setExit` receives the exit code of the command that ran. */
@@ -21,12 +22,14 @@ function buildProgram(io: Io, setExit: (code: number) => void): Command {
       'after',
       `
 Examples:
+  $ vitro pretrain --dataset_name shakespeare
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon --testbed shakespeare --seeds 5 --json > result.json
   $ vitro methods --status works
   $ vitro runs
   $ vitro doctor`,
     );
+  addPretrain(program, io, setExit);
   addCompare(program, io, setExit);
   addMethods(program, io, setExit);
   addRuns(program, io, setExit);
