@@ -39,8 +39,16 @@ const spellings: Readonly<Record<string, string>> = {
   cdot: '*',
   times: '*',
   div: '/',
-  approx: '=',
-  simeq: '=',
+  approx: '≈',
+  simeq: '≈',
+  geq: '>=',
+  ge: '>=',
+  leq: '<=',
+  le: '<=',
+  gt: '>',
+  lt: '<',
+  neq: '!=',
+  ne: '!=',
   '%': '%',
   '{': '\\{',
   '}': '\\}',
@@ -65,7 +73,6 @@ const signs: Readonly<Record<string, string>> = {
   '×': '*',
   '·': '*',
   '÷': '/',
-  '≈': '=',
   '°': '°',
   '²': '^2',
   '³': '^3',
@@ -93,11 +100,11 @@ interface Scanned {
   readonly end: number;
 }
 
-/** A number at `from`: 1,080 or 1 080 or 12 or .5 or 3.25 or 1e-3; a comma before two digits, or after a lone 0, is a decimal comma where the caller allows it. */
-function scanNumber(text: string, from: number, decimalComma: boolean): Scanned | null {
+/** A number at `from`: 1,080 or 1 080 or 12 or .5 or 3.25 or 1e-3; a comma before two digits, or after a lone 0, is a decimal comma where the caller allows it; in a list no comma belongs to a number. */
+function scanNumber(text: string, from: number, decimalComma: boolean, listed: boolean): Scanned | null {
   let end = runOf(text, from, isDigit);
   if (end - from >= 1 && end - from <= 3 && text[from] !== '0') {
-    const commas = groupsEnd(text, end, ',');
+    const commas = listed ? end : groupsEnd(text, end, ',');
     end = commas > end ? commas : groupsEnd(text, end, ' ');
   }
   const whole = text.slice(from, end).replace(/[ ,]/g, '');
@@ -146,8 +153,9 @@ const commandEnd = (text: string, from: number): number => Math.max(from + 1, ru
 export function tokenize(text: string): Token[] | null {
   if (text.length > maxText) return null;
   const out: Token[] = [];
-  // a lone comma may be a decimal comma; among brackets, or with a blank behind it, it separates
-  const decimalComma = text.split(',').length === 2 && !/[([{]/.test(text);
+  // among brackets a comma separates; elsewhere a lone one may be a decimal comma
+  const listed = /[([]/.test(text);
+  const decimalComma = !listed && text.split(',').length === 2 && !text.includes('{');
   let spaced = false;
   for (let at = 0; at < text.length; ) {
     const c = text[at] as string;
@@ -157,7 +165,7 @@ export function tokenize(text: string): Token[] | null {
       continue;
     }
     if (isDigit(c) || (c === '.' && isDigit(text[at + 1]))) {
-      const number = scanNumber(text, at, decimalComma);
+      const number = scanNumber(text, at, decimalComma, listed);
       if (!number) return null;
       out.push({ kind: 'number', value: number.value, decimals: number.decimals, spaced });
       at = number.end;

@@ -62,13 +62,29 @@ function asNumber(tokens: readonly Token[]): MathAnswer | null {
   return { kind: 'number', value: read.value, percent, unit };
 }
 
-/** The part behind the last equals sign, where what stands before is a name or a chain of numbers. */
+/** Whether all of the tokens are one value. */
+const isValue = (tokens: readonly Token[]): boolean => readValue(tokens)?.next === tokens.length;
+
+/** x = 5 and x \\in [0, 1] without the name */
+function withoutName(tokens: readonly Token[]): readonly Token[] {
+  const [name, sign] = tokens;
+  const isName = name?.kind === 'word' || name?.kind === 'command';
+  const isMember = sign?.kind === 'command' && sign.text === 'in';
+  return isName && isMember && tokens.length > 2 ? tokens.slice(2) : tokens;
+}
+
+/**
+ * What an equation says of its name: the part behind the last equals sign, where all before is a name or numbers. Of a value and its rounding, the value.
+ */
 function lastSide(tokens: readonly Token[]): readonly Token[] {
-  const sides = splitAt(tokens, '=');
+  const around = splitAt(tokens, '≈');
+  const [first = [], ...rest] = around;
+  const exact = rest.length === 0 || isValue(first) || splitAt(first, '=').length > 1 ? first : (rest.at(-1) ?? first);
+  const sides = splitAt(exact, '=');
   const last = sides.at(-1) ?? [];
-  const plain = (side: readonly Token[], i: number): boolean =>
-    (i === 0 && side.length === 1 && side[0]?.kind !== 'sign') || readValue(side)?.next === side.length;
-  return sides.length > 1 && last.length > 0 && sides.slice(0, -1).every(plain) ? last : tokens;
+  const named = sides[0]?.length === 1 && (sides[0][0]?.kind === 'word' || sides[0][0]?.kind === 'command');
+  const chained = sides.slice(named ? 1 : 0, -1).every(isValue) && (named || isValue(last));
+  return withoutName(sides.length > 1 && last.length > 0 && chained ? last : exact);
 }
 
 const closers: Readonly<Record<string, readonly string[]>> = { '(': [')', ']'], '[': [']', ')'], '\\{': ['\\}'], '{': ['}'] };
@@ -87,9 +103,16 @@ function asList(tokens: readonly Token[]): MathAnswer | null {
   return { kind: 'list', open: open === '{' ? '' : open, close: close === '}' ? '' : close, items };
 }
 
+/** Commands that were escaped twice, and thousands written 1{,}000 or 1,\\! 000, in their usual form. */
+const plainLatex = (text: string): string =>
+  text
+    .replace(/\\\\(?=[a-zA-Z])/g, '\\')
+    .replaceAll('{,}', ',')
+    .replace(/\\! ?/g, '');
+
 /** Reads an answer that stands alone. Null for an empty text and for one beyond the limits (length, digits, exponents, nesting). */
 export function parseMath(text: string): MathAnswer | null {
-  const tokens = tokenize(text.replace(/\\! */g, '').trim());
+  const tokens = tokenize(plainLatex(text).trim());
   if (!tokens || tokens.length === 0) return null;
   const stripped = isSign(tokens.at(-1), '.') ? tokens.slice(0, -1) : tokens;
   const side = lastSide(stripped);
@@ -166,8 +189,9 @@ function announced(text: string): string | null {
   );
 }
 
-/** The last formula between $ signs, \( \) or \[ \]. */
-function lastFormula(text: string): string | null {
+/** The last formula between $ signs, \\( \\) or \\[ \\], and where it ends. */
+function lastFormula(text: string): { readonly text: string; readonly end: number } | null {
+  let found: { text: string; end: number } | null = null;
   for (const [open, close] of [
     ['$$', '$$'],
     ['$', '$'],
@@ -176,9 +200,10 @@ function lastFormula(text: string): string | null {
   ] as const) {
     const end = text.lastIndexOf(close);
     const start = end > 0 ? text.lastIndexOf(open, end - 1) : -1;
-    if (start >= 0 && start + open.length < end) return text.slice(start + open.length, end);
+    if (start < 0 || start + open.length >= end || (found && found.end >= end)) continue;
+    found = { text: text.slice(start + open.length, end), end: end + close.length };
   }
-  return null;
+  return found;
 }
 
 const numberForm =
@@ -198,24 +223,35 @@ function lastNumber(text: string): string | null {
   return found;
 }
 
+/** What a text marks as its answer: the last \\boxed, else what follows ####. */
+const markedAnswer = (text: string): string | null => lastBoxed(text) ?? marked(text);
+
+/** Whether a formula may be a symbolic answer: it holds no words. */
+const isSymbolic = (formula: string): boolean => !/[A-Za-z]{2,} +[A-Za-z]/.test(formula);
+
 /**
- * The final answer of a completion as it was written: the last \boxed, else what follows ####, else what follows "answer is", else the last formula, else the
- * last number. Null where there is none. Only the last 20,000 characters are read.
+ * The final answer of a completion as it was written: the last \\boxed, else what follows ####, else all of it if it is a number, else what follows
+ * "answer is", else the last formula, else the last number. Null where there is none. Only the last 20,000 characters are read.
  */
 export function extractMathAnswer(completion: string): string | null {
-  const text = completion.slice(-maxCompletion);
-  const boxed = lastBoxed(text) ?? marked(text);
-  if (boxed !== null) return boxed;
+  const text = plainLatex(completion.slice(-maxCompletion));
+  const stated = markedAnswer(text);
+  if (stated !== null) return stated;
+  if (readable(text)) return text.trim();
   const named = announced(text);
   if (named !== null && readable(named)) return named;
   const formula = lastFormula(text);
-  if (formula !== null && readable(formula)) return formula;
-  return lastNumber(named ?? text) ?? lastNumber(text);
+  if (formula !== null && readable(formula.text)) return formula.text;
+  const behind = formula && lastNumber(text.slice(formula.end));
+  if (formula && behind === null && isSymbolic(formula.text)) return formula.text.trim();
+  return behind ?? (named === null ? null : lastNumber(named)) ?? lastNumber(text);
 }
 
+/** Whether a text is an answer as it stands: a number, or a short list of numbers. */
 function readable(text: string): boolean {
-  const kind = parseMath(text)?.kind;
-  return kind === 'number' || kind === 'list';
+  if (text.length > 200) return false;
+  const answer = parseMath(text);
+  return answer?.kind === 'number' || (answer?.kind === 'list' && answer.items.every((item) => item.kind === 'number'));
 }
 
 /** Whether two answers, each standing alone, mean the same. */
@@ -233,6 +269,6 @@ export function mathVerifier(completion: string, reference: string): number {
   const answer = extractMathAnswer(completion);
   if (answer === null) return 0;
   if (mathEqual(answer, reference)) return 1;
-  const inner = extractMathAnswer(reference);
-  return inner !== null && inner !== reference && mathEqual(answer, inner) ? 1 : 0;
+  const inner = markedAnswer(plainLatex(reference.slice(-maxCompletion)));
+  return inner !== null && mathEqual(answer, inner) ? 1 : 0;
 }
