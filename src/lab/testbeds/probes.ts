@@ -60,7 +60,10 @@ function probeTestbed(
   });
 }
 
-export const mqarTestbed = probeTestbed('mqar', mqar({ vocab_size: 32, context: 16, num_kv_pairs: 4 }), { batch_size: 64 });
+export const mqarTestbed = probeTestbed('mqar', mqar({ vocab_size: 32, context: 16, num_kv_pairs: 4 }), {
+  batch_size: 64,
+  args: { ...probeArgs, max_steps: 1200 },
+});
 export const copyingTestbed = probeTestbed('copying', copying());
 export const parityTestbed = probeTestbed('parity', parity());
 export const wordProblemTestbed = probeTestbed('word-problem', wordProblem());

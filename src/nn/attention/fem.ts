@@ -66,7 +66,7 @@ export const fem: AttentionMethod = {
     "the code's shift by the largest value of the sequence is left out: the clip alone keeps exp within float32, and outputs stay causal to the bit",
     "parameters: softmax's at equal config within rounding (value heads of half size without shared heads, as in the paper's budget) plus b",
   ],
-  demo: { testbed: 'mqar', baseline: 'softmax', metric: 'val/accuracy', cost: 'tokens', expect: 'gain' },
+  demo: { testbed: 'shakespeare', baseline: 'softmax', metric: 'val/bpb', cost: 'tokens', expect: 'gain' },
   isPlainSoftmax: false,
   specs: (context) => {
     const { hidden_size: D, num_attention_heads: H, num_key_value_heads: Hk, attention_bias: bias, ...rest } = context.config;
