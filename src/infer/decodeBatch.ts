@@ -1,10 +1,11 @@
 import type { ParamTree } from '../nn/param.js';
 import { NDArray } from '../tensor/array.js';
+import { bucketLength } from '../tensor/compile/bucket.js';
 import { VitroError } from '../tensor/errors.js';
 import type { CompletionRow, TokenEvent } from './completionRow.js';
-import type { DecodeEngine } from './decodeEngine.js';
-import { KvRows } from './kvRows.js';
-import type { PromptCache } from './prefixes.js';
+import { type DecodeEngine, limitBucket } from './decodeEngine.js';
+import type { KvRows } from './kvRows.js';
+import { bucket, type PromptCache } from './prefixes.js';
 import type { SamplerChain } from './sampling.js';
 
 /** Which tokens occurred in each row, bool [rows, V], where the chain asks for it. */
@@ -35,6 +36,9 @@ class SeenTokens {
 export class DecodeBatch {
   readonly active: CompletionRow[] = [];
   readonly #kv: KvRows;
+  readonly #most: number;
+  /** the longest sequence that is planned, rounded up */
+  readonly limit: number;
   readonly #seen: SeenTokens | undefined;
 
   constructor(
@@ -42,17 +46,29 @@ export class DecodeBatch {
     readonly chain: SamplerChain,
     readonly params: ParamTree<NDArray>,
     readonly slots: number,
-    readonly capacity: number,
+    readonly longest: number,
   ) {
-    this.#kv = new KvRows(engine.takeCache(slots, capacity));
+    const { context } = engine.model;
+    const capacity = Math.min(bucketLength(longest, bucket), context);
+    this.limit = limitBucket(capacity, context);
+    this.#kv = engine.takeRows(slots, capacity);
+    this.#kv.resize(0);
+    this.#most = capacity;
     this.#seen = chain.needsSeen ? new SeenTokens(slots, engine.model.vocab_size) : undefined;
   }
 
   /** Puts a row whose prompt's cache is given into a slot. */
   place(slot: number, row: CompletionRow, prefix: PromptCache | undefined): void {
+    this.#makeRoom(row.length);
     if (prefix) this.#kv.fill(slot, prefix.cache, prefix.row, row.length);
     this.#seen?.start(slot, row.promptIds);
     this.active[slot] = row;
+  }
+
+  /** Lets the cache hold `length` tokens and one more. */
+  #makeRoom(length: number): void {
+    if (length < this.#kv.capacity) return;
+    this.#kv.resize(Math.min(bucketLength(length + 1, bucket), this.#most));
   }
 
   /** Frees a slot by moving the last row there. */
@@ -69,7 +85,8 @@ export class DecodeBatch {
   /** One more token for every row. */
   async step(onToken: ((event: TokenEvent) => void) | undefined): Promise<void> {
     const rows = this.active.length;
-    const i32 = (of: (row: CompletionRow) => number): NDArray => new NDArray('i32', [rows], Int32Array.from(this.active, of));
+    const lengths = Int32Array.from(this.active, (row) => row.length);
+    this.#makeRoom(Math.max(...lengths));
     const uniform = (): NDArray =>
       new NDArray(
         'f32',
@@ -77,13 +94,17 @@ export class DecodeBatch {
         Float32Array.from(this.active, (row) => row.uniform),
       );
     const input = {
-      ids: i32((row) => row.next),
-      lengths: i32((row) => row.length),
+      ids: new NDArray(
+        'i32',
+        [rows],
+        Int32Array.from(this.active, (row) => row.next),
+      ),
+      lengths: new NDArray('i32', [rows], lengths),
       ...(this.chain.deterministic ? {} : { uniform: uniform() }),
       ...(this.#seen ? { seen: this.#seen.first(rows) } : {}),
     };
-    const out = await this.engine.step(this.chain, this.params, input, this.#kv.take(rows));
-    this.#kv.replace(out.cache);
+    const out = await this.engine.step(this.chain, this.params, input, this.#kv.view(rows), this.limit);
+    this.#kv.append(out.rows, lengths);
     const [tokens, logps, samplingLogps, entropies] = [out.token, out.logp, out.sampling_logp, out.entropy].map(
       (column) => column.data as Float32Array,
     ) as [Float32Array, Float32Array, Float32Array, Float32Array];
@@ -99,6 +120,6 @@ export class DecodeBatch {
 
   /** Leaves the memory to the next generation. */
   release(): void {
-    this.engine.giveCache(this.#kv.whole, this.slots, this.capacity);
+    this.engine.giveRows(this.#kv);
   }
 }

@@ -10,10 +10,11 @@ import { logSoftmax } from '../tensor/ops/activation.js';
 import { zeros } from '../tensor/ops/create.js';
 import { exp, mul, neg } from '../tensor/ops/elementwise.js';
 import { takeAlong } from '../tensor/ops/indexing.js';
-import { reshape, squeeze, unsqueeze } from '../tensor/ops/movement.js';
+import { squeeze, unsqueeze } from '../tensor/ops/movement.js';
 import { dimOf } from '../tensor/ops/operand.js';
 import { argmax, sum } from '../tensor/ops/reduce.js';
 import { drawToken } from './draw.js';
+import { KvRows } from './kvRows.js';
 import { applyChain, type SamplerChain } from './sampling.js';
 
 /** What a decoding step is given of each of its B rows. */
@@ -29,9 +30,10 @@ export interface StepInput<T> {
   readonly scalars: Readonly<Record<string, T>>;
 }
 
-/** The tokens that follow, with statistics; all of shape [B]. */
+/** The tokens that follow, with statistics of shape [B]. */
 export interface StepOutput<T> {
-  readonly cache: KvCache<T>;
+  /** keys and values of the appended tokens, [B, H, 1, d] in each layer: what the caller writes into the cache at place `length` */
+  readonly rows: KvCache<T>;
   /** i32 */
   readonly token: T;
   /** log-probability of the token under the model, in nats */
@@ -49,7 +51,7 @@ export function chooseTokens(
   chain: SamplerChain,
   logits: Tensor,
   { uniform, seen, scalars }: Pick<StepInput<Tensor>, 'uniform' | 'seen' | 'scalars'>,
-): Omit<StepOutput<Tensor>, 'cache'> {
+): Omit<StepOutput<Tensor>, 'rows'> {
   const logp_BV = logSoftmax(logits);
   const p_BV = exp(logp_BV);
   const entropy = neg(sum(mul(p_BV, logp_BV), { axis: 1 }));
@@ -68,26 +70,29 @@ type Params<T> = ParamTree<T>;
 type StepFn = (params: Params<Tensor>, input: StepInput<Tensor>, cache: KvCache<Tensor>) => StepOutput<Tensor>;
 type PrefillFn = (params: Params<Tensor>, ids: Tensor, cache: KvCache<Tensor>) => KvCache<Tensor>;
 
-/** The compiled functions of a model's generation: made once for each capacity of the cache and form of the sampling chain, for any number of rows. */
+/** A limit on the length of sequences, rounded up so that few functions are compiled. */
+export const limitBucket = (length: number, context: number): number => Math.min(2 ** Math.max(8, Math.ceil(Math.log2(length))), context);
+
+/** The compiled functions of a model's generation: made once for each limit of length and form of the sampling chain, for any number of rows and any capacity. */
 export class DecodeEngine {
   readonly #steps = new Map<string, Compiled<Parameters<StepFn>, StepOutput<Tensor>>>();
   readonly #prefills = new Map<string, Compiled<Parameters<PrefillFn>, KvCache<Tensor>>>();
-  #idle: { readonly key: string; readonly cache: KvCache<NDArray> } | undefined;
+  #idle: KvRows | undefined;
 
   constructor(
     readonly model: CausalModel,
     readonly options: EngineOptions = {},
   ) {}
 
-  /** Appends a token to each row and chooses the next; the cache's memory is taken over by the result. */
+  /** Computes a token of each row, whose keys and values the caller appends to the cache, and chooses the one that follows. */
   async step(
     chain: SamplerChain,
     params: Params<NDArray>,
     input: Omit<StepInput<NDArray>, 'scalars'>,
     cache: KvCache<NDArray>,
+    limit: number,
   ): Promise<StepOutput<NDArray>> {
-    const capacity = (cache[0]?.k.shape[2] as number | undefined) ?? 0;
-    const compiled = getOrMake(this.#steps, `${capacity} ${chain.key}`, () => this.#compileStep(chain, capacity));
+    const compiled = getOrMake(this.#steps, `${limit} ${chain.key}`, () => this.#compileStep(chain, limit));
     return (await compiled.run(params as never, { ...input, scalars: chain.scalars } as never, cache as never)) as unknown as Promise<
       StepOutput<NDArray>
     >;
@@ -105,7 +110,7 @@ export class DecodeEngine {
           ...this.options,
           name: 'prefill',
           donate: [2],
-          args: [undefined, spec('i32', [size, steps]), this.#cacheSpec(capacity, size)],
+          args: [undefined, spec('i32', [size, steps]), this.#cacheSpec(size, capacity)],
         },
       ),
     );
@@ -113,18 +118,16 @@ export class DecodeEngine {
     return (await compiled.run(params as never, ids, empty as never)) as unknown as KvCache<NDArray>;
   }
 
-  #cacheSpec(capacity: number, rows: number | string): unknown {
-    const of = ({ shape }: NDArray): unknown => spec('f32', [rows, ...shape.slice(1)]);
-    return this.model.emptyCache(1, capacity).map(({ k, v }) => ({ k: of(k), v: of(v) }));
+  #cacheSpec(rows: number | string, capacity: number | string): unknown {
+    const of = ({ shape: [, heads, , size] }: NDArray): unknown => spec('f32', [rows, heads as number, capacity, size as number]);
+    return this.model.emptyCache(1, 1).map(({ k, v }) => ({ k: of(k), v: of(v) }));
   }
 
-  #compileStep(chain: SamplerChain, capacity: number): Compiled<Parameters<StepFn>, StepOutput<Tensor>> {
+  #compileStep(chain: SamplerChain, limit: number): Compiled<Parameters<StepFn>, StepOutput<Tensor>> {
     const { model } = this;
     const step: StepFn = (params, { ids, lengths, ...choice }, cache) => {
-      const rows = dimOf(ids, 0);
-      const { hidden, cache: written } = model.step(params, unsqueeze(ids, 1), cache, lengths);
-      const logits = modelLogits(model, params, reshape(hidden, [rows, model.hidden_size]));
-      return { cache: written, ...chooseTokens(chain, logits, choice) };
+      const { hidden, rows } = model.token(params, ids, cache, lengths, limit);
+      return { rows, ...chooseTokens(chain, modelLogits(model, params, hidden), choice) };
     };
     const input = {
       ids: spec('i32', ['B']),
@@ -136,22 +139,20 @@ export class DecodeEngine {
     return compile(step, {
       ...this.options,
       name: 'decode',
-      donate: [2],
-      args: [undefined, input, this.#cacheSpec(capacity, 'B')],
+      args: [undefined, input, this.#cacheSpec('B', 'C')],
     });
   }
 
-  /** A cache of arbitrary content: that of the last generation where its size is the same, since fresh memory is slow to touch for the first time. */
-  takeCache(rows: number, capacity: number): KvCache<NDArray> {
+  /** Memory for the caches of `rows` sequences of up to `capacity` tokens: that of the last generation where it is as large, since fresh memory is slow. */
+  takeRows(rows: number, capacity: number): KvRows {
     const idle = this.#idle;
-    if (idle?.key !== `${rows} ${capacity}`) return this.model.emptyCache(rows, capacity);
     this.#idle = undefined;
-    return idle.cache;
+    return idle?.fits(rows, capacity) ? idle : new KvRows(this.model.emptyCache(rows, capacity));
   }
 
-  /** Keeps a cache for the next generation. It must hold finite values only. */
-  giveCache(cache: KvCache<NDArray>, rows: number, capacity: number): void {
-    this.#idle = { key: `${rows} ${capacity}`, cache };
+  /** Keeps the memory for the next generation. It must hold finite values only. */
+  giveRows(rows: KvRows): void {
+    this.#idle = rows;
   }
 
   dispose(): void {

@@ -2,13 +2,12 @@ import type { Tokenizer } from '../contracts/index.js';
 import type { CausalModel } from '../models/causalModel.js';
 import type { ParamTree } from '../nn/param.js';
 import type { NDArray } from '../tensor/array.js';
-import { bucketLength } from '../tensor/compile/bucket.js';
 import { VitroError } from '../tensor/errors.js';
 import { getOrMake } from '../tensor/getOrMake.js';
 import { type Completion, CompletionRow, type TokenEvent } from './completionRow.js';
 import { DecodeBatch } from './decodeBatch.js';
 import { DecodeEngine, type EngineOptions } from './decodeEngine.js';
-import { bucket, PrefixCaches, prefixBucket } from './prefixes.js';
+import { PrefixCaches, prefixBucket } from './prefixes.js';
 import { chainOf, type SamplerStep, type Sampling, samplerChain } from './sampling.js';
 
 export interface GenerateOptions extends EngineOptions {
@@ -97,12 +96,11 @@ export async function generate(options: GenerateOptions): Promise<Completion[]> 
   );
   const limitOf = (prompt: Int32Array): number => Math.min(longest, model.context - prompt.length);
   const needed = Math.max(...prompts.map((prompt) => prompt.length + limitOf(prompt) - 1));
-  const capacity = Math.min(bucketLength(needed, bucket), model.context);
-  const fitting = Math.max(1, Math.floor(cacheLimit / (capacity * model.cacheBytesPerToken)));
+  const fitting = Math.max(1, Math.floor(cacheLimit / (needed * model.cacheBytesPerToken)));
   const slots = Math.min(positive('batch_size', options.batch_size ?? Math.min(64, fitting)), prompts.length * n);
   const ordered = order.map((p) => prompts[p] as Int32Array);
-  const prefixes = new PrefixCaches(engine, params, ordered, capacity);
-  const batch = new DecodeBatch(engine, chain, params, slots, capacity);
+  const batch = new DecodeBatch(engine, chain, params, slots, needed);
+  const prefixes = new PrefixCaches(engine, params, ordered, batch.limit);
   const done = new Array<Completion>(prompts.length * n);
 
   let admitted = 0;

@@ -1,55 +1,107 @@
 import type { KvCache } from '../models/decoder/cached.js';
 import { NDArray } from '../tensor/array.js';
 
-type Layer = KvCache<NDArray>[number];
-const parts = ['k', 'v'] as const;
+/** Keys or values of one layer: memory for [rows, H, C, d], of which the first C = `capacity` tokens of each head are in use. */
+interface Part {
+  readonly values: Float32Array;
+  readonly heads: number;
+  readonly size: number;
+}
 
-/** Values of a cache part [B, H, C, d] as numbers, and the values of one row. */
-const flat = (x: NDArray): Float32Array => x.data as Float32Array;
-const rowSize = ({ shape }: NDArray): number => (shape[1] as number) * (shape[2] as number) * (shape[3] as number);
+const partOf = ({ data, shape: [, heads, , size] }: NDArray): Part => ({
+  values: data as Float32Array,
+  heads: heads as number,
+  size: size as number,
+});
 
-/** The cache of the rows that are being generated: rows are filled from prompts, moved and dropped on the host, in the memory that the graph writes. */
+/**
+ * The caches of rows that are being generated, kept on the host in memory that compiled steps read where it lies. The capacity grows with the
+ * longest row, so that steps read no more than they must.
+ */
 export class KvRows {
-  #cache: KvCache<NDArray>;
+  readonly #layers: readonly { readonly k: Part; readonly v: Part }[];
+  readonly #rows: number;
+  readonly #most: number;
+  #capacity = 0;
 
-  constructor(readonly whole: KvCache<NDArray>) {
-    this.#cache = whole;
+  /** Takes over the memory of a cache for so many rows and tokens. */
+  constructor(whole: KvCache<NDArray>) {
+    this.#layers = whole.map(({ k, v }) => ({ k: partOf(k), v: partOf(v) }));
+    const shape = whole[0]?.k.shape ?? [];
+    this.#rows = shape[0] ?? 0;
+    this.#most = shape[2] ?? 0;
   }
 
-  /** The first `rows` rows, without a copy. A compiled function that takes them over gives them back to `replace`. */
-  take(rows: number): KvCache<NDArray> {
-    const first = (x: NDArray): NDArray => new NDArray('f32', [rows, ...x.shape.slice(1)], flat(x).subarray(0, rows * rowSize(x)));
-    return this.#cache.map(({ k, v }) => ({ k: first(k), v: first(v) }));
+  fits(rows: number, capacity: number): boolean {
+    return rows === this.#rows && capacity === this.#most;
   }
 
-  /** Goes on with what a step returned: the same memory where it wrote in place. The number of rows never grows. */
-  replace(cache: KvCache<NDArray>): void {
-    this.#cache = cache;
+  /** Sets the capacity; contents are kept where it grows. */
+  resize(capacity: number): void {
+    const from = this.#capacity;
+    this.#capacity = capacity;
+    if (capacity <= from) return;
+    for (const { values, heads, size } of this.#parts())
+      for (let i = this.#rows * heads - 1; i > 0; i--) values.copyWithin(i * capacity * size, i * from * size, (i + 1) * from * size);
+  }
+
+  get capacity(): number {
+    return this.#capacity;
+  }
+
+  /** The first `rows` rows as arguments of a step, without a copy. */
+  view(rows: number): KvCache<NDArray> {
+    const of = ({ values, heads, size }: Part): NDArray =>
+      new NDArray('f32', [rows, heads, this.#capacity, size], values.subarray(0, rows * heads * this.#capacity * size));
+    return this.#layers.map(({ k, v }) => ({ k: of(k), v: of(v) }));
   }
 
   /** Copies the first `length` tokens of row `from` of another cache into row `row`. */
   fill(row: number, source: KvCache<NDArray>, from: number, length: number): void {
-    source.forEach((layer, i) => {
-      for (const part of parts) copyPrefix(layer[part], from, (this.#cache[i] as Layer)[part], row, length);
+    this.#layers.forEach((layer, i) => {
+      const other = source[i] as KvCache<NDArray>[number];
+      copyTokens(other.k, from, layer.k, row, this.#capacity, length);
+      copyTokens(other.v, from, layer.v, row, this.#capacity, length);
+    });
+  }
+
+  /** Writes one new token of each row, [B, H, 1, d] in each layer, at its place. */
+  append(rows: KvCache<NDArray>, places: ArrayLike<number>): void {
+    this.#layers.forEach((layer, i) => {
+      const { k, v } = rows[i] as KvCache<NDArray>[number];
+      writeTokens(k.data as Float32Array, layer.k, this.#capacity, places);
+      writeTokens(v.data as Float32Array, layer.v, this.#capacity, places);
     });
   }
 
   /** Copies a whole row over another. */
   move(from: number, to: number): void {
-    for (const layer of this.#cache)
-      for (const part of parts) {
-        const size = rowSize(layer[part]);
-        flat(layer[part]).copyWithin(to * size, from * size, (from + 1) * size);
-      }
+    for (const { values, heads, size } of this.#parts()) {
+      const row = heads * this.#capacity * size;
+      values.copyWithin(to * row, from * row, (from + 1) * row);
+    }
+  }
+
+  #parts(): Part[] {
+    return this.#layers.flatMap(({ k, v }) => [k, v]);
   }
 }
 
-function copyPrefix(source: NDArray, from: number, target: NDArray, to: number, length: number): void {
+function copyTokens(source: NDArray, from: number, target: Part, to: number, room: number, length: number): void {
   const [, heads, capacity, size] = source.shape as [number, number, number, number];
-  const [into, room] = [flat(target), target.shape[2] as number];
-  const values = flat(source);
+  const values = source.data as Float32Array;
   for (let h = 0; h < heads; h++) {
     const start = (from * heads + h) * capacity * size;
-    into.set(values.subarray(start, start + length * size), (to * heads + h) * room * size);
+    target.values.set(values.subarray(start, start + length * size), (to * heads + h) * room * size);
   }
+}
+
+/** Plain loops: for rows this short they are faster than copies of ranges. */
+function writeTokens(source: Float32Array, { values, heads, size }: Part, capacity: number, places: ArrayLike<number>): void {
+  let at = 0;
+  for (let b = 0; b < places.length; b++)
+    for (let h = 0; h < heads; h++) {
+      let into = ((b * heads + h) * capacity + (places[b] as number)) * size;
+      for (const end = into + size; into < end; ) values[into++] = source[at++] as number;
+    }
 }

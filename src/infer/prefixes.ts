@@ -26,12 +26,12 @@ export class PrefixCaches {
   #caches: KvCache<NDArray> | undefined;
   #count = 0;
 
-  /** `prompts` in the order in which they will be asked for */
+  /** `prompts` in the order in which they will be asked for; `limit` is the longest sequence that is planned */
   constructor(
     readonly engine: DecodeEngine,
     readonly params: ParamTree<NDArray>,
     readonly prompts: readonly Int32Array[],
-    readonly capacity: number,
+    readonly limit: number,
   ) {}
 
   /** The cache of prompt `place`, and its row there; undefined for a prompt of one token. */
@@ -52,7 +52,8 @@ export class PrefixCaches {
     const ids = new Int32Array(chunk.length * size);
     for (const [i, prompt] of chunk.entries()) ids.set(prompt.subarray(0, -1), i * size);
     this.#caches = undefined;
-    this.#caches = await this.engine.prefill(this.params, new NDArray('i32', [chunk.length, size], ids), this.capacity);
+    const capacity = this.engine.model.scalesWithLength ? this.limit : size;
+    this.#caches = await this.engine.prefill(this.params, new NDArray('i32', [chunk.length, size], ids), capacity);
     this.#first = first;
     this.#count = chunk.length;
   }

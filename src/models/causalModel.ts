@@ -9,6 +9,7 @@ import { randomKey } from '../tensor/random/threefry.js';
 import type { KvCache } from './decoder/cached.js';
 import { cacheBytesPerToken, decoderStep, emptyCache } from './decoder/cached.js';
 import type { DecoderConfig } from './decoder/config.js';
+import { decoderToken } from './decoder/decodeToken.js';
 import { type DecoderOptions, type DecoderView, decoderExtraLayer, decoderHead, decoderHidden } from './decoder/forward.js';
 import {
   type Decoder,
@@ -39,6 +40,16 @@ export interface CausalModel {
     cache: KvCache<Tensor>,
     lengths: Tensor,
   ): { readonly hidden: Tensor; readonly cache: KvCache<Tensor> };
+  /** Hidden states [B, D] of one new token per sequence, and the rows that the caller writes into the cache, which is only read; see decoderToken. */
+  token(
+    params: ParamTree<Tensor>,
+    ids: Tensor,
+    cache: KvCache<Tensor>,
+    lengths: Tensor,
+    limit: number,
+  ): { readonly hidden: Tensor; readonly rows: KvCache<Tensor> };
+  /** whether keys depend on how long the sequence may become (rotary scaling of the types dynamic and longrope) */
+  readonly scalesWithLength: boolean;
   emptyCache(batch: number, capacity: number): KvCache<NDArray>;
   readonly cacheBytesPerToken: number;
   /** floating-point operations of forward and backward for one token at this context; forward alone is a third */
@@ -63,6 +74,10 @@ export function decoderModel(config: DecoderConfig): CausalModel {
     hidden: (params, ids, options) => decoderHidden(config, as(params), ids, options),
     head: (params) => decoderHead(config, as(params)),
     step: (params, ids, cache, lengths) => decoderStep(config, as(params), ids, cache, lengths),
+    token: (params, ids, cache, lengths, limit) => decoderToken(config, as(params), ids, cache, lengths, limit),
+    scalesWithLength: [config.position_settings, config.local_position_settings].some(
+      (own) => own?.rope_type === 'dynamic' || own?.rope_type === 'longrope',
+    ),
     emptyCache: (batch, capacity) => emptyCache(config, batch, capacity),
     cacheBytesPerToken: cacheBytesPerToken(config),
     trainFlopsPerToken: (context) => decoderTrainFlopsPerToken(config, context),

@@ -128,7 +128,8 @@ describe('sampling', () => {
 
 describe('a generation', () => {
   it('compiles nothing anew for other temperatures, seeds and numbers of rows', async () => {
-    const engine = new DecodeEngine(tiny.model, { threads: 1 });
+    // another number of threads: sessions of its own
+    const engine = new DecodeEngine(tiny.model, { threads: 2 });
     const common = { ...tiny, engine, max_completion_length: 3 } as const;
     await generate({ ...common, prompts: prompts.slice(1, 3), sampling: { temperature: 0.7 } });
     const before = liveSessions();

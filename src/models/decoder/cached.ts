@@ -43,7 +43,7 @@ export function cacheBytesPerToken(config: DecoderConfig): number {
 }
 
 /** Where the S new tokens of a call stand, and which rows of the cache they may see. */
-interface CacheView {
+export interface CacheView {
   /** i32 [B, S] */
   readonly positions: Tensor;
   /** bool [B, 1, S, C] for a window of so many keys (0 = all) */
@@ -52,7 +52,8 @@ interface CacheView {
   write(cache: Tensor, rows: Tensor): Tensor;
 }
 
-function viewOf(lengths: Tensor, steps: Dim, capacity: Dim): CacheView {
+/** The view of S new tokens after `lengths` i32 [B] others. */
+export function cacheView(lengths: Tensor, steps: Dim, capacity: Dim): CacheView {
   const positions = add(unsqueeze(lengths, 1), iota([1, steps], 1));
   const slots_11C = iota([1, 1, capacity], 2);
   const at_BS1 = unsqueeze(positions, 2);
@@ -69,6 +70,42 @@ function viewOf(lengths: Tensor, steps: Dim, capacity: Dim): CacheView {
     },
     write: (cache, rows) => where(written_B1C1, matmul(chosen_B1CS, rows), cache),
   };
+}
+
+/** Keys [B, Hk, C, dk] and values [B, Hv, C, dv] of one layer. */
+export type CacheLayer = KvCache<Tensor>[number];
+
+/** Attention of one layer over its cache with the new rows written into it, for any method: the layer's result, the rows, and the cache with them. */
+export function attendWritten(
+  { attention, attentionContext: context }: DecoderParts,
+  layer: DecoderLayer<Tensor>,
+  x: Tensor,
+  index: number,
+  {
+    past,
+    view,
+    window,
+    own,
+  }: { readonly past: CacheLayer; readonly view: CacheView; readonly window: number; readonly own: AppliedPosition },
+): { readonly out: Tensor; readonly rows: CacheLayer; readonly cache: CacheLayer } {
+  const name = `layers.${index}.attn`;
+  const heads = attention.project(layer.self_attn, x, context);
+  const turn = own.rotate ?? ((h: Tensor) => h);
+  const late = attention.makesKeysLate?.(context) ?? false;
+  const rows = { k: site(`${name}.k`, late ? heads.k : turn(heads.k)), v: site(`${name}.v`, heads.v) };
+  const cache = { k: view.write(past.k, rows.k), v: view.write(past.v, rows.v) };
+  const seen: AttentionView = {
+    causal: false,
+    window: 0,
+    mask: view.mask(window),
+    scale: context.config.scale,
+    softcap: context.config.softcap,
+    name,
+    ...(own.bias ? { bias: own.bias } : {}),
+    ...(late && own.rotateKeys ? { rotateKeys: own.rotateKeys } : {}),
+  };
+  const mixed = attention.attend(layer.self_attn, { q: site(`${name}.q`, turn(heads.q)), ...cache }, seen, context);
+  return { out: attention.output(layer.self_attn, site(`${name}.mixed`, mixed), x, context), rows, cache };
 }
 
 /** Attention over a cache, for any method; returns the layer function and collects the caches written. */
@@ -89,26 +126,9 @@ function attendCached(
     return tables.get(type);
   };
   const generic = (layer: DecoderLayer<Tensor>, x: Tensor, index: number, window: number, own: AppliedPosition): Tensor => {
-    const name = `layers.${index}.attn`;
-    const heads = attention.project(layer.self_attn, x, context);
-    const turn = own.rotate ?? ((h: Tensor) => h);
-    const past = cache[index] as { k: Tensor; v: Tensor };
-    const late = attention.makesKeysLate?.(context) ?? false;
-    const k = view.write(past.k, site(`${name}.k`, late ? heads.k : turn(heads.k)));
-    const v = view.write(past.v, site(`${name}.v`, heads.v));
-    written[index] = { k, v };
-    const seen: AttentionView = {
-      causal: false,
-      window: 0,
-      mask: view.mask(window),
-      scale: context.config.scale,
-      softcap: context.config.softcap,
-      name,
-      ...(own.bias ? { bias: own.bias } : {}),
-      ...(late && own.rotateKeys ? { rotateKeys: own.rotateKeys } : {}),
-    };
-    const mixed = attention.attend(layer.self_attn, { q: site(`${name}.q`, turn(heads.q)), k, v }, seen, context);
-    return attention.output(layer.self_attn, site(`${name}.mixed`, mixed), x, context);
+    const { out, cache: next } = attendWritten(parts, layer, x, index, { past: cache[index] as CacheLayer, view, window, own });
+    written[index] = next;
+    return out;
   };
   return (layer, x, index) => {
     const type = config.layer_types[index] ?? 'full_attention';
@@ -145,7 +165,7 @@ export function decoderStep(
 ): { hidden: Tensor; cache: KvCache<Tensor> } {
   const parts = decoderParts(config);
   const capacity = dimOf((cache[0] as { k: Tensor }).k, 2) as number;
-  const view = viewOf(lengths, dimOf(ids, 1), capacity);
+  const view = cacheView(lengths, dimOf(ids, 1), capacity);
   const queries: Positions = { ids: view.positions, limit: capacity };
   const applied = applyPositions(parts, params, queries, { count: capacity });
   const written: { k: Tensor; v: Tensor }[] = [];

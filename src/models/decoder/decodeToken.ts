@@ -1,0 +1,103 @@
+import { norm } from '../../nn/norm.js';
+import type { AppliedPosition } from '../../nn/position/index.js';
+import { type Dim, dimAdd } from '../../tensor/dim.js';
+import { getOrMake } from '../../tensor/getOrMake.js';
+import type { Tensor } from '../../tensor/graph.js';
+import { softmax, tanh } from '../../tensor/ops/activation.js';
+import { dimValue, iota } from '../../tensor/ops/create.js';
+import { add, and, div, eq, lt, mul, or, sub, where } from '../../tensor/ops/elementwise.js';
+import { matmul } from '../../tensor/ops/matmul.js';
+import { reshape, transpose, unsqueeze } from '../../tensor/ops/movement.js';
+import { dimOf } from '../../tensor/ops/operand.js';
+import { concat, slice } from '../../tensor/ops/slicing.js';
+import { site } from '../../tensor/site.js';
+import { attendWritten, type CacheLayer, cacheView, type KvCache } from './cached.js';
+import type { DecoderConfig } from './config.js';
+import { type AttendLayer, applyPositions, decoderBlock, embedTokens, positionOf } from './forward.js';
+import { type DecoderParts, decoderParts } from './parts.js';
+import { perLayerInputs } from './perLayer.js';
+import type { Decoder, DecoderLayer } from './specs.js';
+
+/** Added to the scores of places that a query does not see. */
+const unseen = -1e30;
+
+/** 0 for the places of the cache that each row sees and for the new token behind them, `unseen` for the others: f32 [B, 1, 1, C + 1]. */
+function placeBias(lengths: Tensor, capacity: Dim, window: number): Tensor {
+  const place = iota([1, dimAdd(capacity, 1)], 1);
+  const end_B1 = unsqueeze(lengths, 1);
+  const filled = lt(place, end_B1);
+  // the new token itself is one of the window
+  const near = window > 0 ? and(filled, lt(sub(end_B1, window), place)) : filled;
+  return unsqueeze(where(or(near, eq(place, dimValue(capacity))), 0, unseen), [1, 2]);
+}
+
+/**
+ * Softmax attention of one new token over the cache and itself. The cache is read where it lies: its scores are products of matrices with few
+ * columns, which stream it once, instead of the copies that come with writing the new row first.
+ */
+function attendPast(
+  { attention, attentionContext: context }: DecoderParts,
+  layer: DecoderLayer<Tensor>,
+  x: Tensor,
+  index: number,
+  { past, bias, own }: { readonly past: CacheLayer; readonly bias: Tensor; readonly own: AppliedPosition },
+): { readonly out: Tensor; readonly rows: CacheLayer } {
+  const name = `layers.${index}.attn`;
+  const { num_key_value_heads: kvHeads, num_attention_heads: heads, scale, softcap } = context.config;
+  const projected = attention.project(layer.self_attn, x, context);
+  const turn = own.rotate ?? ((h: Tensor) => h);
+  const [q, k, v] = [site(`${name}.q`, turn(projected.q)), site(`${name}.k`, turn(projected.k)), site(`${name}.v`, projected.v)];
+  const [batch, group] = [dimOf(q, 0), heads / kvHeads];
+  const [capacity, size] = [dimOf(past.k, 2), dimOf(q, 3)];
+  // query heads that share keys stand as columns, [B, Hk, d, G]
+  const scaled = reshape(mul(q, scale), [batch, kvHeads, group, size]);
+  const columns = group === 1 ? reshape(scaled, [batch, kvHeads, size, 1]) : transpose(scaled, [0, 1, 3, 2]);
+  const asRows = (scores: Tensor, count: Dim): Tensor =>
+    group === 1 ? reshape(scores, [batch, kvHeads, 1, count]) : transpose(scores, [0, 1, 3, 2]);
+  const raw = concat([asRows(matmul(past.k, columns), capacity), asRows(matmul(k, columns), 1)], -1);
+  const capped = softcap > 0 ? mul(tanh(div(raw, softcap)), softcap) : raw;
+  const weights = site(`${name}.weights`, softmax(site(`${name}.scores`, add(capped, bias))));
+  const [overPast, overSelf] = [slice(weights, { [-1]: [0, capacity] }), slice(weights, { [-1]: [capacity] })];
+  const read = add(matmul(overPast, past.v), mul(overSelf, v));
+  const mixed = site(`${name}.mixed`, reshape(read, [batch, heads, 1, dimOf(v, 3)]));
+  return { out: attention.output(layer.self_attn, mixed, x, context), rows: { k, v } };
+}
+
+/**
+ * Last hidden states [B, D] of one new token per sequence, ids i32 [B], after the `lengths` i32 [B] tokens that the cache holds, and the rows
+ * [B, Hk, 1, dk], [B, Hv, 1, dv] that the caller writes into each layer's cache at place `length`. The cache is only read; its capacity may be symbolic.
+ * Places from `length` on may hold any finite values. `limit` is the longest sequence that is planned: positions stay below it.
+ */
+export function decoderToken(
+  config: DecoderConfig,
+  params: Decoder<Tensor>,
+  ids: Tensor,
+  cache: KvCache<Tensor>,
+  lengths: Tensor,
+  limit: number,
+): { readonly hidden: Tensor; readonly rows: KvCache<Tensor> } {
+  const parts = decoderParts(config);
+  const { attention, config: full } = parts;
+  const [batch, capacity] = [dimOf(ids, 0), dimOf((cache[0] as CacheLayer).k, 2)];
+  const ids_B1 = unsqueeze(ids, 1);
+  const queries = { ids: unsqueeze(lengths, 1), limit };
+  const applied = applyPositions(parts, params, queries, { ids: iota([1, capacity], 1), limit });
+  const view = cacheView(lengths, 1, capacity);
+  const biases = new Map<number, Tensor>();
+  const biasOf = (window: number): Tensor => getOrMake(biases, window, () => placeBias(lengths, capacity, window));
+  const rows: CacheLayer[] = [];
+  const attend: AttendLayer = (layer, x, index) => {
+    const window = full.layer_types[index] === 'sliding_attention' ? (full.sliding_window ?? 0) : 0;
+    const [own, past] = [positionOf(parts, applied, index), cache[index] as CacheLayer];
+    const attended =
+      attention.isPlainSoftmax && !own.bias
+        ? attendPast(parts, layer, x, index, { past, bias: biasOf(window), own })
+        : attendWritten(parts, layer, x, index, { past, view, window, own });
+    rows[index] = attended.rows;
+    return attended.out;
+  };
+  const first = embedTokens(parts, params, ids_B1, applied.values());
+  const inputs = perLayerInputs(parts, params, ids_B1, first);
+  const x = params.layers.reduce((h, layer, index) => decoderBlock(parts, layer, h, index, attend, inputs), first);
+  return { hidden: reshape(norm(parts.norm, params.norm, x), [batch, full.hidden_size]), rows };
+}
