@@ -51,13 +51,15 @@ function notesOf({ rows, metric, seeds, better, margin, baseline }: CompareSumma
   const notes = [
     `${metric}: ${better} is better; mean \u00b1 half of the 95% interval over ${seeds.length} seed${seeds.length === 1 ? '' : 's'}. Differences to ${baseline} are paired by seed; within \u00b1${margin} they count as equivalent. Tokens, FLOPs and training seconds are per run.`,
   ];
-  for (const { method, difference: d, verdict, diverged, values } of rows) {
-    if (verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect))
-      notes.push(
-        `${method}: these seeds would find a difference of ${d.minimum_detectable_effect.toFixed(decimals)} with 80% power; use more seeds for a smaller one.`,
-      );
+  const open = rows.flatMap(({ method, verdict, difference: d }) =>
+    verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect)
+      ? [`${d.minimum_detectable_effect.toFixed(decimals)} for ${method}`]
+      : [],
+  );
+  if (open.length > 0)
+    notes.push(`With 80% power these seeds would find a difference of ${open.join(', of ')}; use more seeds for smaller ones.`);
+  for (const { method, diverged, values } of rows)
     if (diverged > 0) notes.push(`${method}: ${diverged} of ${values.length} runs diverged and are left out.`);
-  }
   const untuned = rows.filter((r) => !r.tuned).map((r) => r.method);
   if (untuned.length > 0)
     notes.push(

@@ -204,7 +204,7 @@ describe('format', () => {
     const text = compareTable(summary, { width: 200 });
     expect(text).toContain('a: 1 of 2 runs diverged');
     expect(text).toContain('not tuned on this testbed for b:');
-    expect(text).toContain('a difference of 0.400 with 80% power');
+    expect(text).toContain('With 80% power these seeds would find a difference of 0.400 for b;');
     expect(text).toContain('+0.100 [-0.100, +0.300]');
     expect(text).toContain('Fewer than 3 seeds');
     expect(text).not.toContain('\u001b');

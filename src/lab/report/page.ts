@@ -27,7 +27,8 @@ const lastDay = (runs: readonly RunData[]): string | undefined =>
 export function reportPage(summary: CompareSummary, runs: readonly RunData[]): string {
   const { testbed, rows, seeds, cost, baseline } = summary;
   const others = rows.slice(1).map((r) => r.method);
-  const title = others.length > 0 ? `${others.join(', ')} against ${baseline}` : baseline;
+  const title =
+    others.length > 4 ? `${others.length} methods against ${baseline}` : [others.join(', '), baseline].filter(Boolean).join(' against ');
   const day = lastDay(runs);
   const facts = [
     `testbed ${testbed}: ${summary.summary}`,

@@ -46,14 +46,16 @@ export function resultsSection(summary: CompareSummary): Html {
     `Verdicts: gain or loss where p < 0.05 after Holm's correction over the methods; equivalent where the whole interval lies within \u00b1${margin}, the margin below which this testbed calls differences unimportant; else inconclusive.`,
     `Tokens, FLOPs (model and optimizer, validation included) and training seconds (compilation included) are means per run; up to ${parallel} run${parallel === 1 ? '' : 's'} side by side on ${threads} thread${threads === 1 ? '' : 's'} each. Seconds depend on what else the machine did.`,
   ];
-  for (const { method, difference: d, verdict, diverged } of rows) {
-    if (verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect))
-      notes.push(
-        `${method}: these seeds would find a true difference of ${d.minimum_detectable_effect.toFixed(decimals)} in 80% of cases, smaller ones less often.`,
-      );
+  const open = rows.flatMap(({ method, verdict, difference: d }) =>
+    verdict === 'inconclusive' && d && Number.isFinite(d.minimum_detectable_effect)
+      ? [`${d.minimum_detectable_effect.toFixed(decimals)} for ${method}`]
+      : [],
+  );
+  if (open.length > 0)
+    notes.push(`True differences that these seeds would find in 80% of cases: ${open.join(', ')}; smaller ones less often.`);
+  for (const { method, diverged } of rows)
     if (diverged > 0)
       notes.push(`${method}: ${diverged} of ${seeds.length} runs diverged and are left out of mean, difference and curves.`);
-  }
   if (seeds.length < 3) notes.push('Fewer than three seeds decide little.');
   return html`<section><h2>Results</h2>
 <div class="wide" tabindex="0" role="region" aria-label="Results"><table class="full"><thead>${header}</thead><tbody>${body}</tbody></table></div>

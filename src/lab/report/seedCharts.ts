@@ -29,14 +29,14 @@ function frameOf(names: readonly string[], marginRight: number): RowFrame {
 }
 
 /** Row names to the left and a scale below. */
-function scaffold(frame: RowFrame, names: readonly string[], domain: readonly [number, number], title: string): Html {
+function scaffold(frame: RowFrame, names: readonly string[], domain: readonly [number, number], title: string, titleBelow = 38): Html {
   const x = scaleOf(domain, [frame.left, frame.right]);
   const values = ticks(domain, 5);
   return html`<g class="grid">${values.map((v) => html`<path d="M${fixed(x(v))} ${top}V${frame.bottom}"/>`)}</g>
 <path class="axis" d="M${frame.left} ${frame.bottom}H${frame.right}"/>
 <g class="ticks x">${tickLabels(values).map((t, i) => html`<text x="${fixed(x(values[i] as number))}" y="${frame.bottom + 18}">${t}</text>`)}</g>
 <g class="ticks y name">${names.map((n, i) => html`<text x="${frame.left - 14}" y="${fixed(frame.yOf(i) + 4)}">${shorten(n)}<title>${n}</title></text>`)}</g>
-<text class="axis-title" x="${(frame.left + frame.right) / 2}" y="${frame.bottom + 38}">${title}</text>`;
+<text class="axis-title" x="${(frame.left + frame.right) / 2}" y="${frame.bottom + titleBelow}">${title}</text>`;
 }
 
 /** An interval with end strokes; an end beyond the plot has none, and stops at its edge. */
@@ -126,7 +126,7 @@ export function drawDifferences(summary: CompareSummary): Html | undefined {
   const zero = html`<path class="zero" d="M${fixed(x(0))} ${top}V${frame.bottom}"/>`;
   const [left, right] = better === 'lower' ? ['\u2190 better', 'worse \u2192'] : ['\u2190 worse', 'better \u2192'];
   const spoken = compared.map(({ row, difference: d }) => `${row.method} ${d.mean.toFixed(3)}, ${row.verdict}`).join('; ');
-  return html`<svg viewBox="0 0 ${width} ${frame.bottom + 46}" role="img" aria-label="Difference of ${metric} to ${baseline}: ${spoken}">
-${zone}${scaffold(frame, names, domain, `difference to ${baseline}`)}${zero}${marks}
+  return html`<svg viewBox="0 0 ${width} ${frame.bottom + 64}" role="img" aria-label="Difference of ${metric} to ${baseline}: ${spoken}">
+${zone}${scaffold(frame, names, domain, `difference to ${baseline}`, 56)}${zero}${marks}
 <text class="side" x="${frame.left}" y="${frame.bottom + 38}">${left}</text><text class="side end" x="${frame.right}" y="${frame.bottom + 38}">${right}</text></svg>`;
 }
