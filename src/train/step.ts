@@ -50,6 +50,10 @@ export interface StepOptions {
 export interface StepInput {
   /** one batch, or several whose gradients add up to one step */
   readonly batches: readonly Batch[];
+  /** arrays of each batch beside its tokens, which the loss reads as `extra`; those that `prepare` makes join them */
+  readonly extra?: readonly Readonly<Record<string, NDArray>>[];
+  /** parameters that the loss reads and the step leaves alone, by name (a reference model, an old policy) */
+  readonly frozen?: Frozen<NDArray>;
   readonly rates: Readonly<Record<string, number>>;
   readonly key: NDArray;
   /** share of the run that is done, 0 to 1 */
@@ -65,6 +69,21 @@ export interface TrainStep {
 }
 
 type Extra<T> = Readonly<Record<string, T>>;
+/** Trees of parameters that are read and not trained, by name. */
+export type Frozen<T> = Readonly<Record<string, ParamTree<T>>>;
+/** What the loss of one batch reads beside the parameters that are trained. */
+export interface LossInputs {
+  readonly batch: BatchTensors;
+  readonly extra: Extra<Tensor>;
+  readonly frozen: Frozen<Tensor>;
+  readonly key: Tensor;
+  readonly progress: Tensor;
+}
+interface Inputs<T> {
+  readonly batch: Data<T>;
+  readonly extra: Extra<T>;
+  readonly frozen: Frozen<T>;
+}
 interface Data<T> {
   readonly inputs: T;
   readonly targets: T;
@@ -78,6 +97,8 @@ const modelPart = <T>(params: ParamTree<T>): ParamTree<T> => {
   return model as ParamTree<T>;
 };
 
+const countedTargets = ({ targets }: Pick<BatchTensors, 'targets'>): Tensor => sum(cast(le(0, targets), 'f32'));
+
 /** Specs of everything that is trained. */
 export function trainedSpecs({ model, objective, sizes }: Pick<StepOptions, 'model' | 'objective' | 'sizes'>): ParamTree<ParamSpec> {
   const own = objective.method.specs?.(sizes, objective.settings);
@@ -85,8 +106,10 @@ export function trainedSpecs({ model, objective, sizes }: Pick<StepOptions, 'mod
 }
 
 /** Builds the objective's loss at given parameters. */
-function lossBuilder(options: StepOptions, batch: BatchTensors, extra: Extra<Tensor>, key: Tensor, progress: Tensor) {
-  const { model, objective } = options;
+export function lossBuilder(
+  { model, objective }: Pick<StepOptions, 'model' | 'objective'>,
+  { batch, extra, frozen, key, progress }: LossInputs,
+): (params: ParamTree<Tensor>) => ObjectiveLoss {
   return (params: ParamTree<Tensor>): ObjectiveLoss => {
     const packed: DecoderView = {
       ...(batch.segment_ids ? { segment_ids: batch.segment_ids } : {}),
@@ -99,6 +122,7 @@ function lossBuilder(options: StepOptions, batch: BatchTensors, extra: Extra<Ten
       own: (params.objective ?? {}) as ParamTree<Tensor>,
       batch,
       extra,
+      frozen,
       hidden: (view) => {
         if (view) return model.hidden(params, batch.inputs, { ...packed, ...view });
         plain ??= model.hidden(params, batch.inputs, packed);
@@ -146,8 +170,8 @@ export function trainStep(options: StepOptions): TrainStep {
   };
 
   const whole = compile(
-    (state: TrainState<Tensor>, batch: Data<Tensor>, extra: Extra<Tensor>, rates: Extra<Tensor>, keys: Extra<Tensor>, progress: Tensor) => {
-      const build = lossBuilder(options, batch, extra, keys.objective as Tensor, progress);
+    (state: TrainState<Tensor>, { batch, extra, frozen }: Inputs<Tensor>, rates: Extra<Tensor>, keys: Extra<Tensor>, progress: Tensor) => {
+      const build = lossBuilder(options, { batch, extra, frozen, key: keys.objective as Tensor, progress });
       const { loss, metrics } = build(state.params);
       const grads = needed.length > 0 ? grad(loss, pickNeeded(state.params)) : {};
       const next = update(state, grads, rates, keys.optimizer as Tensor, (params) => build(params).loss);
@@ -157,10 +181,9 @@ export function trainStep(options: StepOptions): TrainStep {
   );
 
   const accumulate = compile(
-    (sums: Leaves<Tensor>, params: ParamTree<Tensor>, batch: Data<Tensor>, extra: Extra<Tensor>, key: Tensor, progress: Tensor) => {
-      const { loss, metrics } = lossBuilder(options, batch, extra, key, progress)(params);
-      const count = sum(cast(le(0, batch.targets), 'f32'));
-      // each part's loss is a mean over its own targets: weighted by their number, the parts add up to the mean over all
+    (sums: Leaves<Tensor>, params: ParamTree<Tensor>, { batch, extra, frozen }: Inputs<Tensor>, key: Tensor, progress: Tensor) => {
+      const { loss, metrics, count = countedTargets(batch) } = lossBuilder(options, { batch, extra, frozen, key, progress })(params);
+      // each part's loss is a mean over its own items: weighted by their number, the parts add up to the mean over all
       const grads = grad(loss, pickNeeded(params));
       return [mapLeaves(sums, (s, path) => s.add((grads[path] as Tensor).mul(count))), { count, metrics: { loss, ...metrics } }] as const;
     },
@@ -184,7 +207,10 @@ export function trainStep(options: StepOptions): TrainStep {
     for (const s of Object.values(sums)) (s.data as Float32Array).fill(0);
     return sums;
   };
-  const prepare = (batch: Batch): Extra<NDArray> => objective.method.prepare?.(batch, sizes, objective.settings) ?? {};
+  const inputsOf = ({ batches, extra, frozen = {} }: StepInput, i: number): Inputs<NDArray> => {
+    const batch = batches[i] as Batch;
+    return { batch, extra: { ...extra?.[i], ...objective.method.prepare?.(batch, sizes, objective.settings) }, frozen };
+  };
   const numbers = (values: Extra<NDArray>): Record<string, number> =>
     Object.fromEntries(Object.entries(values).map(([k, v]) => [k, v.item()]));
 
@@ -195,27 +221,20 @@ export function trainStep(options: StepOptions): TrainStep {
       optimizer: transform.init(specs),
       ...(ema_decay > 0 ? { ema: mapTree(modelPart(params) as Tree<NDArray>, (p) => p.clone()) as ParamTree<NDArray> } : {}),
     }),
-    run: async (state, { batches, rates, key, progress }) => {
+    run: async (state, input) => {
+      const { batches, rates, key, progress } = input;
       const [objectiveKey, optimizerKey] = splitKey(key, 2) as [NDArray, NDArray];
-      const [first] = batches;
-      if (batches.length === 1 && first) {
+      if (batches.length === 1) {
         const keys = { objective: objectiveKey, optimizer: optimizerKey };
-        const [next, metrics] = await whole.run(state as never, first as never, prepare(first) as never, rates, keys, progress);
+        const [next, metrics] = await whole.run(state as never, inputsOf(input, 0) as never, rates, keys, progress);
         return { state: next as unknown as TrainState<NDArray>, metrics: numbers(metrics as unknown as Extra<NDArray>) };
       }
       const keys = splitKey(objectiveKey, batches.length);
       let added = zeroSums();
       let total = 0;
       const means: Record<string, number> = {};
-      for (const [i, batch] of batches.entries()) {
-        const out = await accumulate.run(
-          added,
-          state.params as never,
-          batch as never,
-          prepare(batch) as never,
-          keys[i] as NDArray,
-          progress,
-        );
+      for (const i of batches.keys()) {
+        const out = await accumulate.run(added, state.params as never, inputsOf(input, i) as never, keys[i] as NDArray, progress);
         added = out[0] as unknown as Leaves<NDArray>;
         const count = out[1].count.item();
         total += count;

@@ -29,8 +29,10 @@ export interface ObjectiveContext {
   /** the objective's own parameters (empty where `specs` is absent) */
   readonly own: ParamTree<Tensor>;
   readonly batch: BatchTensors;
-  /** what `prepare` made of the batch, by name (empty where it is absent) */
+  /** arrays of the batch beside its tokens, by name: from the data source and from `prepare` (empty where there are none) */
   readonly extra: Readonly<Record<string, Tensor>>;
+  /** parameters that are read and not trained, by name; absent where the loop has none */
+  readonly frozen?: Readonly<Record<string, ParamTree<Tensor>>>;
   /** Last hidden states [B, T, D] of the batch, seen in another way if `view` says so; the default view is computed once. */
   hidden(view?: DecoderView): Tensor;
   /** key of this step (u32 [2]), for random choices */
@@ -43,6 +45,8 @@ export interface ObjectiveContext {
 export interface ObjectiveLoss {
   /** scalar in nats, a mean over the counted targets */
   readonly loss: Tensor;
+  /** number of items that the loss is a mean over, a scalar; default: the counted targets. Batches whose gradients add up are weighted by it */
+  readonly count?: Tensor;
   /** scalars for the log, e.g. the parts of the loss */
   readonly metrics?: Readonly<Record<string, Tensor>>;
 }
@@ -52,6 +56,8 @@ export interface ObjectiveSizes {
   readonly model: CausalModel;
   readonly batch_size: number;
   readonly context: number;
+  /** examples in the training data, where parameters belong to them */
+  readonly examples?: number;
 }
 
 export interface ObjectiveMethod extends Method {
