@@ -19,6 +19,7 @@ const comparison = z.looseObject({
       estimate: z.looseObject({ mean: number, n: number }).nullish(),
       difference: difference.nullish(),
       verdict: z.string().nullish(),
+      flops: number,
     }),
   ),
 });
@@ -50,7 +51,8 @@ export function readResults(root: string): Result[] {
     const parsed = comparison.safeParse(value);
     if (!parsed.success) return [];
     const { testbed, metric, baseline, rows } = parsed.data;
-    return rows.map(({ method, values, estimate, difference: d, verdict }) => ({
+    const base = rows.find((r) => r.method === baseline)?.flops;
+    return rows.map(({ method, values, estimate, difference: d, verdict, flops }) => ({
       file,
       testbed,
       metric,
@@ -60,6 +62,7 @@ export function readResults(root: string): Result[] {
       mean: estimate?.mean ?? null,
       difference: d ? { mean: d.mean, low: d.low ?? null, high: d.high ?? null, n: d.n } : null,
       verdict: verdict ?? null,
+      flopsRatio: base && flops ? flops / base : null,
     }));
   });
 }

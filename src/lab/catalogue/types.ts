@@ -66,6 +66,8 @@ export interface Result {
   /** method minus baseline; null for the baseline itself and where no pair finished */
   readonly difference: Difference | null;
   readonly verdict: string | null;
+  /** operations of a run over the baseline's; null where the file does not tell */
+  readonly flopsRatio: number | null;
 }
 
 /** One line of `vitro methods`. */

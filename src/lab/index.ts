@@ -1,0 +1,10 @@
+export { allMethods, entries } from './catalogue/catalogue.js';
+export * from './catalogue/types.js';
+export { type CompareOptions, type CompareSummary, compare } from './compare.js';
+export { UsageError } from './names.js';
+export * from './recipe.js';
+export type { CompareRow } from './rows.js';
+export { type RunEvent, type RunHooks as CompareHooks, recipeFor } from './runs.js';
+export { findTestbed, type Outcome, type RunHooks, type Testbed, testbeds } from './testbeds/index.js';
+export { type PretrainingTestbed, pretrainingTestbed, type TestbedData } from './testbeds/pretraining.js';
+export { type TuneOptions, type TuneResult, tune } from './tune.js';
