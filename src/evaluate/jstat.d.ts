@@ -6,6 +6,7 @@ declare module 'jstat' {
       /** quantile */
       inv(p: number, dof: number): number;
     };
+    normal: { inv(p: number, mean: number, sd: number): number };
     noncentralt: { cdf(x: number, dof: number, noncentrality: number): number };
   }
   const jstat: { readonly jStat: JStat };

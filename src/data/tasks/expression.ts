@@ -9,8 +9,9 @@ const maxDigits = 9;
 
 /** Reads non-negative integers, + - * / and parentheses with the usual precedence; null for anything else, and for texts of over 256 characters. */
 export function parseExpression(text: string): Expression | null {
+  // a blank within a number would join two numbers
+  if (text.length > maxLength || /\d +\d/.test(text)) return null;
   const source = text.replaceAll(' ', '');
-  if (text.length > maxLength) return null;
   let at = 0;
 
   function chain(operators: string, operand: () => Expression | null): Expression | null {

@@ -27,7 +27,7 @@ interface Fact {
   readonly stated: readonly (readonly [value: string, times: number])[];
 }
 
-function makeWorld(world: number, unstated: number, conflicting: number): readonly Fact[] {
+function makeFacts(world: number, unstated: number, conflicting: number): readonly Fact[] {
   const draws = worldDraws(world, 1);
   const entities = draws.distinct(entityCount, syllables.length ** 2).map((i) => {
     return `${syllables[Math.floor(i / syllables.length)]}${syllables[i % syllables.length]}`;
@@ -51,13 +51,21 @@ function makeWorld(world: number, unstated: number, conflicting: number): readon
   );
 }
 
-const made = new Map<string, readonly Fact[]>();
+interface World {
+  readonly facts: readonly Fact[];
+  readonly byLevel: ReadonlyMap<number, readonly Fact[]>;
+}
 
-function factsOf(world: number, unstated: number, conflicting: number): readonly Fact[] {
+const made = new Map<string, World>();
+
+function worldOf(world: number, unstated: number, conflicting: number): World {
   const name = `${world} ${unstated} ${conflicting}`;
-  const facts = made.get(name) ?? makeWorld(world, unstated, conflicting);
-  made.set(name, facts);
-  return facts;
+  const found = made.get(name);
+  if (found) return found;
+  const facts = makeFacts(world, unstated, conflicting);
+  const byLevel = new Map(Array.from({ length: levels }, (_, i) => [i + 1, facts.filter((f) => f.level === i + 1)]));
+  made.set(name, { facts, byLevel });
+  return { facts, byLevel };
 }
 
 const defaults = { world: 0, unstated: 0.2, conflicting: 0 } as const;
@@ -65,7 +73,7 @@ const defaults = { world: 0, unstated: 0.2, conflicting: 0 } as const;
 /** All statements of a fact world, `bafo hue red.`, in random order and as often as each is made: what a model is trained on before it is asked. */
 export function factStatements(options: Partial<Record<keyof typeof defaults, number>> = {}): string[] {
   const { world, unstated, conflicting } = { ...defaults, ...options };
-  const all = factsOf(world, unstated, conflicting).flatMap(({ entity, attribute, stated }) =>
+  const all = worldOf(world, unstated, conflicting).facts.flatMap(({ entity, attribute, stated }) =>
     stated.flatMap(([value, times]) => Array<string>(times).fill(`${entity} ${attribute} ${value}.`)),
   );
   return worldDraws(world, 2)
@@ -94,9 +102,9 @@ export const factWorld = defineTask({
     conflicting: real(defaults.conflicting, 0, 1, 'share of facts (of rarity 1 to 3) that are stated in two ways, 3 to 1'),
     abstain_credit: real(0, 0, 0.99, 'score of `unknown` where the fact was stated'),
   },
-  alphabet: 'abcdefghijklmnoprstuvwz ?.;#',
+  alphabet: 'abcdefghijklmnoprstuvwxyz ?#',
   draw(draws, level, { world, unstated, conflicting, abstain_credit }) {
-    const facts = factsOf(world, unstated, conflicting).filter((f) => f.level === level);
+    const facts = worldOf(world, unstated, conflicting).byLevel.get(level) ?? [];
     const fact = facts[draws.below(Math.max(1, facts.length))];
     if (!fact) return null;
     const total = fact.stated.reduce((n, [, times]) => n + times, 0);

@@ -149,7 +149,7 @@ const pairKnobs = {
   length_cue: real(0.5, 0, 1, 'how often the longer response is the chosen one, by fillers alone; 0.5 is no cue'),
   flip: real(0, 0, 1, 'share of labels that are turned round'),
   temperature: real(0, 0, 100, 'of the Bradley-Terry choice between true utilities; 0 takes the better one'),
-  min_margin: real(1, 0, 20, 'least difference of the true utilities; 0 allows ties'),
+  min_margin: real(1, 0, 20, 'least difference of the true utilities, as far as the prompt allows; 0 allows ties'),
 } as const;
 
 export interface PreferencePair {
@@ -170,6 +170,11 @@ export interface PreferencePairs {
   pair(i: number): PreferencePair;
 }
 
+interface Response {
+  readonly words: string[];
+  readonly utility: number;
+}
+
 /** The key of pair i's responses and labels, apart from that of its prompt. */
 const RESPONSES = 0x70616972;
 
@@ -185,21 +190,33 @@ export function preferencePairs(
   const tasks = taskDataset(preferenceWorld, rest);
   const key = foldIn(randomKey(options.seed), RESPONSES);
 
-  /** The labels' better and worse response, content words only. */
-  function choose(draws: Draws, entry: TaskEntry): { words: [string[], string[]]; utilities: [number, number] } {
+  /** Two responses, content words only, as far apart as asked: of 200 draws the first that is, else the pair that is furthest apart. */
+  function drawResponses(draws: Draws, entry: TaskEntry): readonly [Response, Response] {
     const { offered, maxWords } = problemOf(entry);
-    for (let attempt = 0; attempt < 1000; attempt++) {
-      const words = [0, 1].map(() => {
-        const count = 1 + draws.below(Math.min(maxWords, offered.length));
-        return draws.distinct(count, offered.length).map((i) => offered[i] as string);
-      }) as [string[], string[]];
-      const [a, b] = words.map((w) => preferenceUtility(w.join(' '), entry) ?? 0) as [number, number];
-      if (Math.abs(a - b) < noise.min_margin || [...words[0]].sort().join() === [...words[1]].sort().join()) continue;
-      const firstWins =
-        noise.temperature === 0 ? (a === b ? draws.below(2) === 0 : a > b) : draws.unit() < 1 / (1 + Math.exp((b - a) / noise.temperature));
-      return firstWins !== draws.unit() < noise.flip ? { words, utilities: [a, b] } : { words: [words[1], words[0]], utilities: [b, a] };
+    const response = (): Response => {
+      const count = 1 + draws.below(Math.min(maxWords, offered.length));
+      const words = draws.distinct(count, offered.length).map((i) => offered[i] as string);
+      return { words, utility: preferenceUtility(words.join(' '), entry) ?? 0 };
+    };
+    const same = (a: Response, b: Response): boolean => [...a.words].sort().join() === [...b.words].sort().join();
+    let widest: readonly [Response, Response] | undefined;
+    const apart = (pair = widest): number => (pair ? Math.abs(pair[0].utility - pair[1].utility) : -1);
+    for (let attempt = 0; attempt < 200; attempt++) {
+      const pair = [response(), response()] as const;
+      if (!same(...pair) && apart(pair) > apart()) widest = pair;
+      if (apart() >= noise.min_margin) break;
     }
-    throw new VitroError(`preferencePairs: no two responses to ${entry.prompt} differ by ${noise.min_margin}; lower min_margin`);
+    if (!widest) throw new VitroError(`preferencePairs: found no two different responses to ${entry.prompt}`);
+    return widest;
+  }
+
+  /** The pair in the order of its label. */
+  function label(draws: Draws, [a, b]: readonly [Response, Response]): readonly [chosen: Response, rejected: Response] {
+    const { temperature, flip } = noise;
+    const tie = a.utility === b.utility && draws.below(2) === 0;
+    const firstWins =
+      temperature === 0 ? tie || a.utility > b.utility : draws.unit() < 1 / (1 + Math.exp((b.utility - a.utility) / temperature));
+    return firstWins !== draws.unit() < flip ? [a, b] : [b, a];
   }
 
   return {
@@ -209,19 +226,17 @@ export function preferencePairs(
       const entry = tasks.entry(i);
       const { world } = problemOf(entry);
       const draws = new Draws(foldIn(key, i));
-      const { words, utilities } = choose(draws, entry);
-      const chosenIsLonger = draws.unit() < noise.length_cue;
-      const [longer, shorter] = chosenIsLonger ? words : [words[1], words[0]];
-      const fillers = Math.max(0, shorter.length - longer.length) + 1 + draws.below(2);
+      const [chosen, rejected] = label(draws, drawResponses(draws, entry));
+      const [longer, shorter] = draws.unit() < noise.length_cue ? [chosen, rejected] : [rejected, chosen];
+      const fillers = Math.max(0, shorter.words.length - longer.words.length) + 1 + draws.below(2);
       for (let n = 0; n < fillers; n++)
-        longer.splice(draws.below(longer.length + 1), 0, world.fillers[draws.below(world.fillers.length)] as string);
-      const [chosen, rejected] = words.map((w) => writeSolution([], w.join(' '))) as [string, string];
+        longer.words.splice(draws.below(longer.words.length + 1), 0, world.fillers[draws.below(world.fillers.length)] as string);
       return {
         prompt: entry.prompt,
-        chosen,
-        rejected,
-        utilities: { chosen: utilities[0], rejected: utilities[1] },
-        mislabelled: utilities[0] < utilities[1],
+        chosen: writeSolution([], chosen.words.join(' ')),
+        rejected: writeSolution([], rejected.words.join(' ')),
+        utilities: { chosen: chosen.utility, rejected: rejected.utility },
+        mislabelled: chosen.utility < rejected.utility,
         entry,
       };
     },
