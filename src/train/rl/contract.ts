@@ -1,0 +1,387 @@
+import type { ParamSpec, Settings, Tokenizer } from '../../contracts/index.js';
+import type { JsonValue } from '../../data/stream/batch.js';
+import type { Completion, Sampling } from '../../infer/index.js';
+import type { CausalModel } from '../../models/index.js';
+import type { ParamTree } from '../../nn/param.js';
+import type { NDArray } from '../../tensor/array.js';
+import type { Tensor } from '../../tensor/graph.js';
+import type { RolloutBatch } from './batch.js';
+import type { SequenceOps } from './sequenceOps.js';
+import type { TaskTable } from './taskTable.js';
+import type { Prompt, Sample, ScoredSample, Trajectory } from './trajectory.js';
+
+/**
+ * The sixteen slots of reinforcement learning with verifiable rewards. `prompts` to `advantage`, `update` and `phases` run on the host in float64;
+ * `surrogate`, `aggregate`, `penalty`, `auxiliary`, `learners` and `policyView` build graph functions.
+ *
+ * Legend: N samples, K tokens of all samples; in the graph B rows, T tokens of a row, V vocabulary, D hidden size, S sequences.
+ */
+
+/** Extra things that the loop computes only where a slot of the recipe asks for them. */
+export type Need =
+  /** log-probabilities of the reference policy: `batch.reference_logp`, and `reference_logp` in the graph */
+  | 'reference'
+  /** the reference policy itself in the graph: `reference.logits()` */
+  | 'reference-policy'
+  /** the policy as it was before the first update of this step: `old.logits()` */
+  | 'old-policy'
+  /** sums over sequences in the graph (`sequence`): samples are kept whole within a part of a batch */
+  | 'sequences'
+  /** sums over groups in the graph (`sequence.groupSum`): groups are kept whole */
+  | 'groups';
+
+/** What an implementation of a slot states about itself. */
+export interface Part<S = unknown> {
+  /** for messages and for its state in checkpoints; unique within a recipe */
+  readonly name: string;
+  /** settings that it reads, with defaults; those of all parts of a recipe are one record */
+  readonly defaults?: Settings;
+  readonly needs?: readonly Need[] | ((settings: Settings) => readonly Need[]);
+  /** State before the first step: plain JSON that the part changes in place; checkpoints carry it. Absent = none. */
+  init?(): S;
+}
+
+/** What every host stage gets. */
+export interface HostContext<S = unknown> {
+  /** steps done before this one */
+  readonly step: number;
+  /** step / max_steps */
+  readonly progress: number;
+  /** all settings of the recipe, as they stand in this step (see phases) */
+  readonly settings: Settings;
+  /** A setting that is a number. @throws VitroError where it is none */
+  number(name: string): number;
+  /** the part's own state */
+  readonly state: S;
+  /** The context of another part, e.g. of the one that a wrapper holds. */
+  of<T>(part: Part<T>): HostContext<T>;
+  /** numbers that are kept for every problem of the data set, under names that the parts share */
+  readonly tasks: TaskTable;
+  /** Random key (u32 [2]) for a purpose: of this step, or of the whole run; equal in equal runs. */
+  key(purpose: string, of?: 'step' | 'run'): NDArray;
+  /** the user's reward functions with their weights */
+  readonly rewards: readonly NamedReward[];
+  /** whether a token ends a completion */
+  readonly eos: ReadonlySet<number>;
+  readonly policy: PolicyService;
+  readonly tokenizer: Tokenizer;
+  /** Adds a metric to this step's line of the log. */
+  metric(name: string, value: number): void;
+  /** Explains something to the user, once a run for equal texts. */
+  note(text: string): void;
+}
+
+/** A request for completions of one context. */
+export interface GenerateRequest {
+  readonly context: Int32Array;
+  /** default 1 */
+  readonly n?: number;
+  /** names the request for its random numbers; equal ids in one call draw alike */
+  readonly id: number;
+}
+
+export interface GenerateOptions {
+  /** default: the setting max_completion_length */
+  readonly max_tokens?: number;
+  /** default: the recipe's policyView */
+  readonly sampling?: Sampling;
+  /** ends of a completion beside eos */
+  readonly stop?: readonly string[];
+  /** distinguishes several calls of one step; default '' */
+  readonly purpose?: string;
+}
+
+/** Tokens behind a context, to be scored. */
+export interface Sequence {
+  readonly context: Int32Array;
+  readonly tokens: Int32Array;
+}
+
+/** Per-token values [B, T] or [B, T, ...] that a forward pass computes; entry (b, t) belongs to the token that position t predicts. */
+export interface Measure {
+  /** equal names mean equal graphs */
+  readonly name: string;
+  tensor(policy: PolicyTensors): Tensor;
+}
+
+/** The policy as host stages use it. Calls see the weights of the moment. */
+export interface PolicyService {
+  /** Completions by request. */
+  generate(requests: readonly GenerateRequest[], options?: GenerateOptions): Promise<Completion[][]>;
+  /** Log-probabilities of the tokens of each sequence under the policy or the reference, in nats. */
+  logps(sequences: readonly Sequence[], which?: 'policy' | 'reference'): Promise<Float64Array[]>;
+  /** Values of a measure at the tokens of each sequence; those with a further axis come row after row. */
+  measure(sequences: readonly Sequence[], measure: Measure, which?: 'policy' | 'reference'): Promise<Float64Array[]>;
+  /**
+   * Runs `use` with weights moved by `rate` times the gradient of sum(weights * logp) over the tokens of the sequences; afterwards they are what they
+   * were. A temporary update, for exploration and look-ahead.
+   */
+  nudged<T>(sequences: readonly (Sequence & { readonly weights: ArrayLike<number> })[], rate: number, use: () => Promise<T>): Promise<T>;
+}
+
+/** Which problems come next. */
+export interface Prompts<S = unknown> extends Part<S> {
+  /** `count` problems; indices of the data set or problems that the method makes itself */
+  next(count: number, dataset: PromptDataset, context: HostContext<S>): Promise<readonly Prompt[]> | readonly Prompt[];
+  /** Sees every scored batch before filter and buffer. */
+  observe?(batch: RolloutBatch, context: HostContext<S>): void;
+}
+
+export interface PromptDataset {
+  readonly length: number;
+  prompt(i: number): Prompt;
+}
+
+/** A problem as the rollout gets it. */
+export interface Scaffolded {
+  readonly prompt: Prompt;
+  /** tokens that the policy continues: the problem's, with hints or prefixes */
+  readonly context: Int32Array;
+  /** what training scores the completion behind instead; absent = `context` */
+  readonly replay_context?: Int32Array;
+  readonly notes?: Readonly<Record<string, JsonValue>>;
+}
+
+/** Changes what the policy sees of a problem. */
+export interface Scaffold<S = unknown> extends Part<S> {
+  apply(prompts: readonly Prompt[], context: HostContext<S>): Promise<readonly Scaffolded[]> | readonly Scaffolded[];
+}
+
+export interface RolloutContext<S = unknown> extends HostContext<S> {
+  /** completions of each problem */
+  readonly num_generations: number;
+  /** Rewards of trajectories as the recipe gives them (each compared with these only). */
+  score(trajectories: readonly Trajectory[]): Promise<Float64Array>;
+  /** The recipe's scaffold for prompts that are asked again. */
+  scaffold(prompts: readonly Prompt[]): Promise<readonly Scaffolded[]>;
+}
+
+/** How the group of a problem is sampled. */
+export interface Rollout<S = unknown> extends Part<S> {
+  sample(prompts: readonly Scaffolded[], context: RolloutContext<S>): Promise<readonly Trajectory[]>;
+}
+
+/** What is compared with what. */
+export interface Grouping<S = unknown> extends Part<S> {
+  samples(trajectories: readonly Trajectory[], context: HostContext<S>): readonly Sample[];
+}
+
+/** Rewards of samples; sees whole groups. */
+export interface Reward<S = unknown> extends Part<S> {
+  score(samples: readonly Sample[], context: HostContext<S>): Promise<readonly ScoredSample[]> | readonly ScoredSample[];
+}
+
+/** Which samples train. */
+export interface Filter<S = unknown> extends Part<S> {
+  /** numbers of the samples to keep */
+  keep(batch: RolloutBatch, context: HostContext<S>): readonly number[];
+  /** Whether the loop samples further problems until as many groups are kept as were asked for (dynamic sampling). */
+  readonly refill?: boolean;
+}
+
+/** Exchanges samples with a store. */
+export interface Buffer<S = unknown> extends Part<S> {
+  /** What this step trains on, given its fresh samples. Replayed ones keep the log-probabilities that they were drawn with. */
+  exchange(fresh: RolloutBatch, context: HostContext<S>): Promise<readonly ScoredSample[]> | readonly ScoredSample[];
+}
+
+/** Credit: rewards to advantages. */
+export interface Advantage<S = unknown> extends Part<S> {
+  /** [N] (every token of a sample alike) or [K] */
+  compute(batch: RolloutBatch, context: HostContext<S>): Float64Array;
+}
+
+/** A policy inside the graph, on the tokens of a batch. */
+export interface PolicyTensors {
+  /** log-probability of each target [B, T]; 0 where nothing is predicted */
+  readonly logp: Tensor;
+  /** under the policyView: [B, T, V], computed only where somebody asks */
+  logits(): Tensor;
+  /** [B, T] */
+  entropy(): Tensor;
+  /** last hidden states [B, T, D] */
+  hidden(): Tensor;
+  /** i32 [B, T]: the tokens that are predicted; below 0 where none is */
+  readonly targets: Tensor;
+}
+
+/** What losses get. Everything [B, T] stands at the position that predicts the token. */
+export interface LossContext {
+  readonly policy: PolicyTensors;
+  readonly old_logp: Tensor;
+  readonly advantage: Tensor;
+  /** f32: 1 at tokens that the policy chose and that train */
+  readonly mask: Tensor;
+  /** weight of each token's loss, from `aggregate`; sums are over the whole minibatch, whatever its parts */
+  readonly weight: Tensor;
+  /** with the need 'reference' */
+  readonly reference_logp: Tensor;
+  /** with the need 'reference-policy' */
+  readonly reference: PolicyTensors;
+  /** with the need 'old-policy' */
+  readonly old: PolicyTensors;
+  /** with the need 'sequences' or 'groups' */
+  readonly sequence: SequenceOps;
+  /** f32 [B, T] of a batch column or of one that a host stage made. @throws VitroError where there is none */
+  column(name: string): Tensor;
+  /** A setting that is a number, as a scalar of the graph: another value compiles nothing anew. */
+  knob(name: string): Tensor;
+  /** settings when the graph was made; a number that is read here, and not by `knob`, is a constant of the graph */
+  readonly settings: Settings;
+  readonly model: CausalModel;
+  readonly params: ParamTree<Tensor>;
+  /** parameters of a learner by its name */
+  learner(name: string): ParamTree<Tensor>;
+  /** key of this step (u32 [2]) */
+  readonly key: Tensor;
+  /** share of the run that is done, a scalar */
+  readonly progress: Tensor;
+}
+
+export interface TokenLoss {
+  /** [B, T] */
+  readonly loss: Tensor;
+  readonly metrics?: Readonly<Record<string, Tensor>>;
+}
+
+/** What a host stage between forward and backward sees: the tokens of a minibatch that train, in one row [M] each. */
+export interface MinibatchView {
+  readonly logp: Float64Array;
+  readonly old_logp: Float64Array;
+  readonly advantage: Float64Array;
+  /** number of the sample of each token, from 0 */
+  readonly sample: Int32Array;
+  column(name: string): Float64Array;
+}
+
+export interface StageResult {
+  /** settings to use for this minibatch, e.g. clip bounds */
+  readonly knobs?: Readonly<Record<string, number>>;
+  /** [M] each: columns for the graph */
+  readonly columns?: Readonly<Record<string, Float64Array>>;
+}
+
+/** The objective of a token, to be minimised. */
+export interface Surrogate<S = unknown> extends Part<S> {
+  loss(context: LossContext): TokenLoss;
+  /** Runs between forward and backward of every minibatch; costs a forward pass. */
+  stage?(view: MinibatchView, context: HostContext<S>): StageResult;
+}
+
+/** How token losses become one. */
+export interface Aggregate<S = unknown> extends Part<S> {
+  /** Weight of each token of samples that train, by the lengths of all samples of the minibatch: the loss is sum(weight * token loss). */
+  weights(lengths: Float64Array, settings: Settings): Float64Array;
+  /** Where the loss is not such a sum: a scalar from the token losses of one part of a minibatch. Parts are added up. */
+  reduce?(loss: Tensor, context: LossContext): Tensor;
+}
+
+/** A term beside the surrogate at every token, its coefficient included; null where the settings switch it off. */
+export interface Penalty<S = unknown> extends Part<S> {
+  loss(context: LossContext): TokenLoss;
+  /** whether it is there at these settings, so that nothing is computed for it where it is not; default: yes */
+  active?(settings: Settings): boolean;
+}
+
+/** Tokens of an auxiliary loss, packed beside the rollouts. */
+export interface AuxiliarySequence extends Sequence {
+  /** [tokens]; the loss is sum(weights * token loss) */
+  readonly weights: ArrayLike<number>;
+  /** further values for the graph, [tokens] each */
+  readonly columns?: Readonly<Record<string, ArrayLike<number>>>;
+}
+
+/** A loss on sequences of its own (demonstrations, rehearsal). */
+export interface Auxiliary<S = unknown> extends Part<S> {
+  sequences(batch: RolloutBatch, context: HostContext<S>): Promise<readonly AuxiliarySequence[]> | readonly AuxiliarySequence[];
+  /** Token losses [B, T]; default: -logp. `context.weight` holds the sequences' own weights. */
+  loss?(context: LossContext): TokenLoss;
+}
+
+/** Parameters beside the policy's that are trained in its step: a value head, a critic, a discriminator. */
+export interface Learner<S = unknown> extends Part<S> {
+  specs(model: CausalModel, settings: Settings): ParamTree<ParamSpec>;
+  /** Predictions [B, T], one for each token from what stands before it; they become the batch column of the learner's name before `advantage`. */
+  predict(policy: PolicyTensors, own: ParamTree<Tensor>, context: Pick<LossContext, 'model' | 'settings'>): Tensor;
+  /** Token losses [B, T] with their coefficient; the loss is their mean over the tokens that train. */
+  loss(context: LossContext): TokenLoss;
+}
+
+export interface UpdateContext<S = unknown> extends HostContext<S> {
+  readonly batch: RolloutBatch;
+  /** One optimizer step on these samples. `rate` multiplies the learning rate (default 1). */
+  train(samples: readonly number[], options?: { readonly rate?: number }): Promise<Readonly<Record<string, number>>>;
+  readonly parameters: {
+    /** A copy of the policy's weights. */
+    snapshot(): ParamTree<NDArray>;
+    /** weights = from + alpha (weights - from) */
+    interpolate(from: ParamTree<NDArray>, alpha: number): void;
+  };
+}
+
+/** Epochs, minibatches, inner and outer steps. */
+export interface Update<S = unknown> extends Part<S> {
+  run(context: UpdateContext<S>): Promise<void>;
+}
+
+/** A transform of the policy's logits, for sampling and for training alike. */
+export interface PolicyView<S = unknown> extends Part<S> {
+  /** how rollouts draw */
+  sampling(settings: Settings): Sampling;
+  /** logits are divided by it in training */
+  temperature(settings: Settings): number;
+  /** a further transform of the logits [B, T, V] in training; those of the whole vocabulary are then kept */
+  logits?(logits: Tensor, context: Pick<LossContext, 'knob' | 'settings'>): Tensor;
+}
+
+/** What changes at the start of a step. */
+export interface PhaseChange {
+  /** settings from here on */
+  readonly settings?: Settings;
+  /** the reference becomes the policy of the moment */
+  readonly reset_reference?: boolean;
+  /** moments and step counts of the optimizer start anew */
+  readonly reset_optimizer?: boolean;
+}
+
+/** Stages, schedules and resets. */
+export interface Phases<S = unknown> extends Part<S> {
+  at(context: HostContext<S>): PhaseChange | undefined;
+}
+
+/** One implementation for every slot: a recipe. */
+export interface RlSlots {
+  readonly prompts: Prompts;
+  readonly scaffold: Scaffold;
+  readonly rollout: Rollout;
+  readonly grouping: Grouping;
+  readonly reward: Reward;
+  readonly filter: Filter;
+  readonly buffer: Buffer;
+  readonly advantage: Advantage;
+  readonly surrogate: Surrogate;
+  readonly aggregate: Aggregate;
+  readonly penalty: Penalty;
+  readonly auxiliary: readonly Auxiliary[];
+  readonly update: Update;
+  readonly learners: readonly Learner[];
+  readonly policyView: PolicyView;
+  readonly phases: readonly Phases[];
+}
+
+export type SlotName = keyof RlSlots;
+
+/** A reward function as the metrics name it. */
+export interface NamedReward {
+  readonly name: string;
+  readonly score: RewardFunction;
+  /** default 1 */
+  readonly weight?: number;
+}
+
+/** A function of completions: a number for each, or null where it does not apply. Columns of the data come as arrays. */
+export type RewardFunction = (
+  prompts: readonly string[],
+  completions: readonly string[],
+  columns: Readonly<Record<string, readonly JsonValue[]>>,
+) => readonly (number | null)[] | Promise<readonly (number | null)[]>;
