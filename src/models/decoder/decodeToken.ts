@@ -7,8 +7,9 @@ import { softmax, tanh } from '../../tensor/ops/activation.js';
 import { dimValue, iota } from '../../tensor/ops/create.js';
 import { add, and, div, eq, lt, mul, or, sub, where } from '../../tensor/ops/elementwise.js';
 import { matmul } from '../../tensor/ops/matmul.js';
-import { reshape, transpose, unsqueeze } from '../../tensor/ops/movement.js';
+import { reshape, unsqueeze } from '../../tensor/ops/movement.js';
 import { dimOf } from '../../tensor/ops/operand.js';
+import { sum } from '../../tensor/ops/reduce.js';
 import { concat, slice } from '../../tensor/ops/slicing.js';
 import { site } from '../../tensor/site.js';
 import { attendWritten, type CacheLayer, cacheView, type KvCache } from './cached.js';
@@ -32,8 +33,8 @@ function placeBias(lengths: Tensor, capacity: Dim, window: number): Tensor {
 }
 
 /**
- * Softmax attention of one new token over the cache and itself. The cache is read where it lies: its scores are products of matrices with few
- * columns, which stream it once, instead of the copies that come with writing the new row first.
+ * Softmax attention of one new token over the cache and itself. The cache is read where it lies, by products of a single row with a matrix; nothing of
+ * its size is copied, as writing the new row first would.
  */
 function attendPast(
   { attention, attentionContext: context }: DecoderParts,
@@ -47,14 +48,11 @@ function attendPast(
   const projected = attention.project(layer.self_attn, x, context);
   const turn = own.rotate ?? ((h: Tensor) => h);
   const [q, k, v] = [site(`${name}.q`, turn(projected.q)), site(`${name}.k`, turn(projected.k)), site(`${name}.v`, projected.v)];
-  const [batch, group] = [dimOf(q, 0), heads / kvHeads];
-  const [capacity, size] = [dimOf(past.k, 2), dimOf(q, 3)];
-  // query heads that share keys stand as columns, [B, Hk, d, G]
-  const scaled = reshape(mul(q, scale), [batch, kvHeads, group, size]);
-  const columns = group === 1 ? reshape(scaled, [batch, kvHeads, size, 1]) : transpose(scaled, [0, 1, 3, 2]);
-  const asRows = (scores: Tensor, count: Dim): Tensor =>
-    group === 1 ? reshape(scores, [batch, kvHeads, 1, count]) : transpose(scores, [0, 1, 3, 2]);
-  const raw = concat([asRows(matmul(past.k, columns), capacity), asRows(matmul(k, columns), 1)], -1);
+  const [batch, capacity] = [dimOf(q, 0), dimOf(past.k, 2)];
+  // query heads that share keys stand together, [B, Hk, G, d]
+  const grouped = reshape(mul(q, scale), [batch, kvHeads, heads / kvHeads, dimOf(q, 3)]);
+  const toItself = sum(mul(grouped, k), { axis: -1, keepDims: true });
+  const raw = concat([matmul(grouped, past.k, { transB: true }), toItself], -1);
   const capped = softcap > 0 ? mul(tanh(div(raw, softcap)), softcap) : raw;
   const weights = site(`${name}.weights`, softmax(site(`${name}.scores`, add(capped, bias))));
   const [overPast, overSelf] = [slice(weights, { [-1]: [0, capacity] }), slice(weights, { [-1]: [capacity] })];
