@@ -78,5 +78,5 @@ export function wilson(successes: number, n: number, confidence = 0.95): Interva
   const scale = 1 + z ** 2 / n;
   const centre = (p + z ** 2 / (2 * n)) / scale;
   const half = (z / scale) * Math.sqrt((p * (1 - p)) / n + z ** 2 / (4 * n ** 2));
-  return { value: p, low: Math.max(0, centre - half), high: Math.min(1, centre + half) };
+  return { value: p, low: successes === 0 ? 0 : centre - half, high: successes === n ? 1 : centre + half };
 }

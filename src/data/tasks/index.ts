@@ -65,13 +65,16 @@ export function taskNamed(name: string): Task {
   throw new VitroError(`there is no task ${name}${near ? `; did you mean ${near}?` : ''} Tasks: ${taskNames.join(', ')}.`);
 }
 
+/** Settings by name, as files and command lines give them: checked when the dataset is made. */
+export type UncheckedOptions = { readonly size: number; readonly seed: number } & Readonly<Record<string, unknown>>;
+
 /**
  * Problems of a task: `createDataset('countdown', { size: 1000, seed: 1, max_difficulty: 4 })`. Entry i is a pure function of the seed, the settings and i.
  * Settings of all tasks: split, combinations, worked, min_difficulty, max_difficulty; others by taskKnobs.
  * @throws VitroError where the task or a setting is unknown, or a value is illegal
  */
 export function createDataset<N extends TaskName>(name: N, options: TaskOptions<(typeof tasks)[N]['knobs']>): TaskDataset;
-export function createDataset(name: string, options: TaskOptions<KnobSpecs>): TaskDataset;
-export function createDataset(name: string, options: TaskOptions<KnobSpecs>): TaskDataset {
-  return taskDataset(taskNamed(name), options);
+export function createDataset(name: string, options: UncheckedOptions): TaskDataset;
+export function createDataset(name: string, options: UncheckedOptions): TaskDataset {
+  return taskDataset(taskNamed(name), options as TaskOptions<KnobSpecs>);
 }

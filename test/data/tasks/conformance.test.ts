@@ -111,10 +111,8 @@ describe.each(taskNames)('%s', (name) => {
   });
 
   it('refuses what it does not know', () => {
-    expect(() => createDataset(name, { size, seed: 7, max_dificulty: 3 } as never)).toThrow(/did you mean max_difficulty/);
-    expect(() => createDataset(name, { size, seed: 7, split: 'valid' } as never)).toThrow(
-      /split must be one of train, test, all, got "valid"/,
-    );
+    expect(() => createDataset(name, { size, seed: 7, max_dificulty: 3 })).toThrow(/did you mean max_difficulty/);
+    expect(() => createDataset(name, { size, seed: 7, split: 'valid' })).toThrow(/split must be one of train, test, all, got "valid"/);
     expect(() => createDataset(name, { size, seed: 7, max_difficulty: 1000 })).toThrow(/max_difficulty must be an integer from/);
     expect(() => createDataset(name, { size: 0, seed: 7 })).toThrow(/size/);
     if (!task.holdsOutCombinations)

@@ -27,7 +27,7 @@ export const multiply = (a: Rational, b: Rational): Rational => rational(a.n * b
 export const divide = (a: Rational, b: Rational): Rational | null => rational(a.n * b.d, a.d * b.n);
 export const equal = (a: Rational, b: Rational): boolean => a.n === b.n && a.d === b.d;
 
-/** bits of the numerator and the denominator together: what arithmetic with the fraction costs */
+/** hexadecimal digits of numerator and denominator together: what arithmetic with the fraction costs */
 export const sizeOf = (a: Rational): number => a.n.toString(16).length + a.d.toString(16).length;
 
 /** The nearest double, also where numerator and denominator are beyond the doubles' range. */
@@ -35,8 +35,9 @@ export function toNumber(a: Rational): number {
   const direct = Number(a.n) / Number(a.d);
   if (Number.isFinite(direct) && direct !== 0) return direct;
   if (a.n === 0n) return 0;
-  // scale to 64 bits of quotient, then put the exponent back
+  // scale to 64 bits of quotient, then put the exponent back, in two parts that do not underflow
   const shift = a.n.toString(2).length - a.d.toString(2).length - 64;
   const quotient = shift > 0 ? a.n / (a.d << BigInt(shift)) : (a.n << BigInt(-shift)) / a.d;
-  return Number(quotient) * 2 ** shift;
+  const half = Math.trunc(shift / 2);
+  return Number(quotient) * 2 ** half * 2 ** (shift - half);
 }
