@@ -7,6 +7,7 @@ import type { WeightFormat } from './decodeModel.js';
 import { benchDeep, type DeepBench } from './deep.js';
 import { benchLoad, type LoadBench, measureLoad } from './load.js';
 import { benchOverhead } from './overhead.js';
+import { benchPretrain } from './pretrain.js';
 import { table } from './table.js';
 import { benchTokenize } from './tokenize.js';
 import { benchTrain } from './train.js';
@@ -89,6 +90,13 @@ program
   .description('byte-level BPE over 10 MB of English, against @huggingface/tokenizers')
   .option('--json', 'one JSON object')
   .action((o: { json?: boolean }) => print(benchTokenize(), o.json));
+
+program
+  .command('pretrain')
+  .description('`vitro pretrain` on gpt-5.7m, data loading and logging included, against the bare compiled step')
+  .option('--json', 'one JSON object')
+  .option('--blocks <n>', 'blocks of two steps, by turns', Number, 12)
+  .action(async (o: { json?: boolean; blocks: number }) => print(await benchPretrain(o.blocks), o.json));
 
 program
   .command('all', { isDefault: true })

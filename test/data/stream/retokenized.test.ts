@@ -12,7 +12,7 @@ const tokens = Uint8Array.from({ length: 90 }, (_, i) => i);
 const documents = memoryTokens(tokens, { vocab_size: 300, ends: Float64Array.of(7, 7, 20, 20, 32, 32, 61, 61, 90, 90) });
 const rows = (batch: Batch, name: 'inputs' | 'targets' | 'segment_ids' | 'positions'): number[][] => {
   const [B, T] = batch.inputs.shape as [number, number];
-  const data = [...(batch[name]?.data as Int32Array)];
+  const data = batch[name]?.toNumbers() ?? [];
   return Array.from({ length: B }, (_, b) => data.slice(b * T, (b + 1) * T));
 };
 
