@@ -1,5 +1,5 @@
 import type { Settings, Tokenizer } from '../../contracts/index.js';
-import { type Completion, DecodeEngine, type EngineOptions, generate } from '../../infer/index.js';
+import { type Completion, DecodeEngine, type EngineOptions, generate, type Sampling } from '../../infer/index.js';
 import type { CausalModel } from '../../models/index.js';
 import type { ParamTree } from '../../nn/param.js';
 import type { NDArray } from '../../tensor/array.js';
@@ -57,7 +57,13 @@ export interface PolicyOptions extends EngineOptions {
   key(purpose: string): NDArray;
   /** counts generated tokens */
   generated(tokens: number): void;
+  /** counts tokens of forward passes, padding included */
+  scored(tokens: number): void;
 }
+
+/** Whether sampling leaves tokens out, so that it draws from another distribution than the policy at its temperature. */
+export const restricts = ({ top_k = 0, top_p = 1, min_p = 0, repetition_penalty = 1 }: Sampling): boolean =>
+  top_k !== 0 || top_p !== 1 || min_p !== 0 || repetition_penalty !== 1;
 
 const logpMeasure: Measure = { name: 'logp', tensor: ({ logp }) => logp };
 
@@ -206,6 +212,7 @@ export class Policy implements PolicyService {
     const out = sequences.map(() => new Float64Array(0));
     for (const part of this.#pack(sequences)) {
       const values = await watch.time('score', () => compiled.run(params as never, part.batch as never, this.#knobs()));
+      this.options.scored(part.rows * part.length);
       gatherColumn(part, values as unknown as NDArray, sequences, out);
     }
     return out;
