@@ -141,7 +141,8 @@ function numbersOf(row: Row, names: readonly string[], where: string): Record<st
 /** Reads a dataset with TRL's columns into examples. */
 export async function encodeExamples(dataset: Dataset, tokenizer: Tokenizer, options: EncodeExamplesOptions): Promise<EncodedExamples> {
   const { kind, max_length, append_eos = tokenizer.eos_token_id !== null, columns = [], mismatched = true } = options;
-  if (!(Number.isSafeInteger(max_length) && max_length > 1)) throw new DataError(`max_length must be a whole number above 1, got ${max_length}`);
+  if (!(Number.isSafeInteger(max_length) && max_length > 1))
+    throw new DataError(`max_length must be a whole number above 1, got ${max_length}`);
   if (append_eos && tokenizer.eos_token_id === null) throw new DataError('append_eos: the tokenizer has no eos token');
   requireColumns('the dataset', [...required[kind](dataset.columns), ...columns], dataset.columns);
   const encoder: Encoder = { tokenizer, options, eos: append_eos ? tokenizer.eos_token_id : null, truncated: 0 };
@@ -165,7 +166,13 @@ export async function encodeExamples(dataset: Dataset, tokenizer: Tokenizer, opt
     if (sequences.every(({ trained }) => trained.includes(1))) examples.push({ sequences, columns: numbersOf(row, named, where) });
   }
   const { chat_template, ...rest } = options;
-  const content = { version: 1, dataset: dataset.fingerprint, tokenizer: tokenizer.fingerprint, ...rest, chat: String(chat_template?.template) };
+  const content = {
+    version: 1,
+    dataset: dataset.fingerprint,
+    tokenizer: tokenizer.fingerprint,
+    ...rest,
+    chat: String(chat_template?.template),
+  };
   const fingerprint = createHash('sha256').update(JSON.stringify(content)).digest('hex');
   return { ...exampleSet(examples, fingerprint), truncated: encoder.truncated, dropped: rows.length - examples.length };
 }

@@ -20,6 +20,8 @@ export interface ExampleBatchOptions {
 /** Batches of examples in a shuffled order, another one every epoch. */
 export interface ExampleSource extends BatchSource {
   readonly examples: number;
+  /** names of the arrays that batches carry beside their tokens */
+  readonly carries: readonly string[];
   next(): SequenceBatch;
 }
 
@@ -156,6 +158,7 @@ export function exampleSource(set: ExampleSet, options: ExampleBatchOptions & { 
     tokensPerBatch: rows * context,
     packed: options.rows !== undefined,
     examples: n,
+    carries: [...Object.keys(set.columns), ...set.values],
     fingerprint,
     get epoch() {
       return epoch + index / n;

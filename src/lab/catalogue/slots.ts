@@ -16,6 +16,14 @@ import { optimizers } from '../../optim/transform/index.js';
 import { slot as optimizersSlot } from '../../optim/transform/slot.js';
 import { objectives } from '../../train/objective/index.js';
 import { slot as objectivesSlot } from '../../train/objective/slot.js';
+import { preferences } from '../../train/prefer/index.js';
+import { slot as preferencesSlot } from '../../train/prefer/slot.js';
+import { rewardModels } from '../../train/reward/index.js';
+import { slot as rewardModelsSlot } from '../../train/reward/slot.js';
+import { rlMethods } from '../../train/rl/methods/index.js';
+import { slot as rlMethodsSlot } from '../../train/rl/methods/slot.js';
+import { sfts } from '../../train/sft/index.js';
+import { slot as sftsSlot } from '../../train/sft/slot.js';
 import type { CodeSlot } from './types.js';
 
 /** Every slot of the code with its methods. */
@@ -28,4 +36,8 @@ export const slots: readonly CodeSlot[] = [
   { ...schedulesSlot, folder: 'src/optim/schedule', methods: schedules },
   { ...optimizersSlot, folder: 'src/optim/transform', methods: optimizers },
   { ...objectivesSlot, folder: 'src/train/objective', methods: objectives },
+  { ...preferencesSlot, folder: 'src/train/prefer', methods: preferences },
+  { ...rewardModelsSlot, folder: 'src/train/reward', methods: rewardModels },
+  { ...rlMethodsSlot, folder: 'src/train/rl/methods', methods: rlMethods },
+  { ...sftsSlot, folder: 'src/train/sft', methods: sfts },
 ];
