@@ -10,6 +10,7 @@ export { type MixtureOptions, mixture } from './stream/mixture.js';
 export { type PackedOptions, packedDocuments } from './stream/packed.js';
 export { permutation } from './stream/permutation.js';
 export { randomWindows, trainingBatch, validationBatches } from './stream/windows.js';
+export * from './tasks/index.js';
 export { loadTinyShakespeare, splitText, type TextCorpus, type TokenBatch } from './textCorpus.js';
 export { type EncodeOptions, type EncodeProgress, encodeDocuments, encodeTokens, tokensKey } from './tokens/encode.js';
 export { type CacheTokensOptions, cacheTokens } from './tokens/tokenCache.js';

@@ -20,6 +20,7 @@ import { subtraction } from './subtraction.js';
 import type { Task, TaskDataset } from './task.js';
 
 export { answerMarker, extractAnswer, extractSteps, stepSeparator, writeSolution } from './answer.js';
+export { type CorruptedSolution, corruptedSolution } from './corrupt.js';
 export { countdownForm, countdownSolutions } from './countdown.js';
 export { type CommonSettings, type TaskOptions, taskDataset, taskKnobs } from './dataset.js';
 export { type TaskDocument, type TaskMixture, taskDocument, taskMixture } from './document.js';

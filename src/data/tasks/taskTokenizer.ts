@@ -27,7 +27,8 @@ export function taskTokenizer(): SerializableTokenizer {
       normalizer: null,
       pre_tokenizer: null,
       post_processor: null,
-      decoder: { type: 'Fuse' },
+      // characters as they are; the replacement, of a mark that is no token, is what the readers of this form expect
+      decoder: { type: 'Sequence', decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'Fuse' }] },
       model: {
         type: 'BPE',
         dropout: null,
@@ -41,6 +42,13 @@ export function taskTokenizer(): SerializableTokenizer {
         merges: [],
       },
     },
-    { tokenizer_class: 'PreTrainedTokenizerFast', pad_token: '<pad>', bos_token: '<bos>', eos_token: '<eos>', unk_token: '<unk>' },
+    {
+      tokenizer_class: 'PreTrainedTokenizerFast',
+      pad_token: '<pad>',
+      bos_token: '<bos>',
+      eos_token: '<eos>',
+      unk_token: '<unk>',
+      clean_up_tokenization_spaces: false,
+    },
   );
 }

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import {
   chainIsRight,
+  corruptedSolution,
   createDataset,
   extractAnswer,
   extractSteps,
@@ -65,6 +66,19 @@ describe.each(taskNames)('%s', (name) => {
         );
       });
     expect(missed).toEqual([]);
+  });
+
+  it('has worked solutions with one step made wrong', () => {
+    const corrupted = entries.map((entry, i) => ({ entry, changed: corruptedSolution(dataset, i, 3) }));
+    const found = corrupted.filter(({ changed }) => changed !== null).length;
+    if (name === 'fact-world') expect(found).toBe(0);
+    else expect(found).toBeGreaterThan(0.9 * size);
+    const misplaced = corrupted.filter(({ entry, changed }) => {
+      const steps = changed ? extractSteps(changed.completion) : entry.steps;
+      const different = steps.flatMap((step, s) => (step === entry.steps[s] ? [] : [s]));
+      return different.join() !== (changed ? `${changed.first_wrong}` : '');
+    });
+    expect(misplaced).toEqual([]);
   });
 
   it('is a pure function of seed, settings and number', () => {

@@ -29,6 +29,7 @@ describe('taskTokenizer', () => {
       }),
       { numRuns: 200 },
     );
+    expect(tokenizer.decode(tokenizer.encode(' !  a .\n '))).toBe(' !  a .\n ');
     expect(tokenizer.decode([1, 70, 2, 0], { skip_special_tokens: true })).toBe('a');
   });
 
