@@ -1,0 +1,170 @@
+import { describe, expect, it } from 'vitest';
+import type { Settings } from '../../../src/contracts/index.js';
+import type { RolloutBatch } from '../../../src/train/rl/batch.js';
+import type { RlRecipe } from '../../../src/train/rl/compose.js';
+import { chainOf, partsOf } from '../../../src/train/rl/compose.js';
+import type { SlotName } from '../../../src/train/rl/contract.js';
+import { rlMethods } from '../../../src/train/rl/methods/index.js';
+import { limitInputs, type RlLimit, type RlMethod } from '../../../src/train/rl/methods/slot.js';
+import { type CaseOptions, runTokenLoss, tokenCase } from './graph.js';
+import { batchOf, hostOf, mixedBatch, numbers, recipeOf, type SampleSpec, sample } from './support.js';
+
+const all = Object.values(rlMethods);
+
+/** A method as users begin a composition with it. */
+const specOf = (method: RlMethod): string => (method.recipe ? method.id : `${method.parent}+${method.id}`);
+
+/** Batches of a restriction. */
+const batches: Readonly<Record<string, () => RolloutBatch>> = {
+  'equal lengths': () =>
+    batchOf(Array.from({ length: 6 }, (_, i) => ({ group: i < 4 ? 'a' : 'b', reward: [1, 0, 0.3, 0.3, 2, -1][i] as number, length: 4 }))),
+  'full lengths': () => batchOf(Array.from({ length: 4 }, (_, i) => ({ group: 'a', reward: i % 2, length: 8 }))),
+  'rewards that differ': () =>
+    batchOf([1, 0, 0.5, 2, 2, 0].map((reward, i): SampleSpec => ({ group: i < 3 ? 'a' : 'b', reward, length: 1 + i }))),
+  'others worth nothing': () =>
+    batchOf([1, 0, 0, 0].map((reward, i): SampleSpec => ({ group: i < 1 ? 'a' : 'b', reward: i < 1 ? 0 : reward, length: 2 }))),
+};
+
+/** Tokens of a restriction. */
+const cases: Readonly<Record<string, CaseOptions>> = {
+  'one-token answers': { lengths: [1, 1, 1, 1, 1, 1] },
+  'one-token answers near 1': { lengths: [1, 1, 1, 1], drift: 0.2 },
+  'on policy': { drift: 0 },
+  'ratios near 1': { drift: 0.15 },
+};
+
+async function tokensOf(
+  { slots, settings }: RlRecipe,
+  slot: 'surrogate' | 'penalty',
+  inputs: string | undefined,
+  seed: number,
+  more: Settings,
+) {
+  const part = slots[slot];
+  const full = { ...settings, ...more };
+  const given = tokenCase({ ...cases[inputs ?? ''], seed });
+  const active = slot === 'penalty' ? (slots.penalty.active?.(full) ?? true) : true;
+  const surrogate = slot === 'surrogate' ? slots.surrogate : undefined;
+  let { columns } = given;
+  if (surrogate?.stage) {
+    const flat = (rows: number[][]): Float64Array =>
+      Float64Array.from(rows.flatMap((row, b) => row.filter((_, t) => given.mask[b]?.[t] === 1)));
+    const view = {
+      logp: flat(given.logp),
+      old_logp: flat(given.old),
+      advantage: flat(given.advantage),
+      sample: new Int32Array(0),
+      column: () => new Float64Array(0),
+    };
+    const made = surrogate.stage(view, hostOf(recipeOf('grpo'), [], full).context('surrogate', surrogate)).columns ?? {};
+    columns = Object.fromEntries(
+      Object.entries(made).map(([name, values]) => {
+        let k = 0;
+        return [name, given.mask.map((row) => row.map((m) => (m === 1 ? (values[k++] as number) : 0)))];
+      }),
+    );
+  }
+  return runTokenLoss((context) => (active ? part.loss(context) : { loss: context.policy.logp.mul(0) }), { ...given, columns }, full);
+}
+
+async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, more: Settings): Promise<number[]> {
+  const host = hostOf(recipe, [{ name: 'r', score: (_, completions) => completions.map((c, i) => c.length + i) }], more);
+  const { slots } = recipe;
+  if (slot === 'advantage') {
+    const out = slots.advantage.compute(batch, host.context('advantage', slots.advantage));
+    return Array.from(out.length === batch.tokens ? out : batch.spread(out));
+  }
+  if (slot === 'aggregate') return Array.from(slots.aggregate.weights(batch.lengths, host.settings));
+  if (slot === 'filter') return [...slots.filter.keep(batch, host.context('filter', slots.filter))];
+  if (slot === 'reward') return (await slots.reward.score(batch.samples, host.context('reward', slots.reward))).map((s) => s.reward);
+  throw new Error(`the suite cannot compare the slot ${slot}`);
+}
+
+/** Settings at which few tokens are enough to see a difference. */
+const showing: Readonly<Record<string, Settings>> = { clip_cov: { clip_cov_lb: 0.01, clip_cov_ratio: 0.5 } };
+
+async function differences(method: RlMethod, limit: RlLimit, at: { readonly inside: boolean; readonly seed: number }): Promise<number> {
+  const parent = recipeOf(method.parent as string);
+  const own = recipeOf(specOf(method));
+  const settings = at.inside ? limit.settings : (showing[method.id] ?? {});
+  const inputs = at.inside ? limit.inputs : undefined;
+  const parentSettings = at.inside ? (limit.parent_settings ?? {}) : {};
+  const { slot } = limit;
+  if (slot === 'surrogate' || slot === 'penalty') {
+    const a = await tokensOf(own, slot, inputs, at.seed, settings);
+    const b = await tokensOf(parent, slot, inputs, at.seed, parentSettings);
+    const slopes = a.slope.flatMap((row, i) => row.map((x, t) => Math.abs(x - (b.slope[i]?.[t] as number))));
+    const values = a.losses.flatMap((row, i) => row.map((x, t) => Math.abs(x - (b.losses[i]?.[t] as number))));
+    return Math.max(...slopes, ...(limit.compare === 'gradient' ? [] : values));
+  }
+  const batch = (at.inside && limit.inputs && batches[limit.inputs]?.()) || mixedBatch();
+  const [x, y] = [
+    await hostValue(own, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...settings }),
+    await hostValue(parent, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...parentSettings }),
+  ];
+  if (x.length !== y.length) return Number.POSITIVE_INFINITY;
+  return Math.max(...x.map((v, i) => Math.abs(v - (y[i] as number))));
+}
+
+/** Limits that hold for all inputs of the suite at the defaults, so that no difference is to be seen: their method differs in another slot. */
+const sameEverywhere = (method: RlMethod, { slot, settings }: RlLimit): boolean =>
+  (method.id === 'grpo' && slot === 'surrogate') || (method.id === 'remax' && slot === 'advantage' && Object.keys(settings).length === 0);
+
+describe.each(all)('$id', (method: RlMethod) => {
+  const recipe = recipeOf(specOf(method));
+
+  it('states its family, knobs of settings that exist, a demonstration where it has a seed', () => {
+    if (method.parent !== undefined) expect(Object.keys(rlMethods)).toContain(method.parent);
+    expect(chainOf(method.id, rlMethods)[0]?.id).toBe('reinforce');
+    expect(JSON.parse(JSON.stringify(method.defaults))).toEqual(method.defaults);
+    for (const name of Object.keys(method.knobs ?? {})) expect(Object.keys(method.defaults)).toContain(name);
+    expect(method.demo !== undefined).toBe(method.seed !== undefined);
+    if (method.parent) expect(method.limits.length).toBeGreaterThan(0);
+    for (const { inputs } of method.limits) if (inputs) expect(limitInputs).toContain(inputs);
+  });
+
+  it('sets only what a part of its recipe reads', () => {
+    for (const name of Object.keys(method.defaults)) expect(Object.keys(recipe.settings)).toContain(name);
+    for (const { settings } of method.limits)
+      for (const name of Object.keys(settings)) expect(Object.keys(recipe.settings)).toContain(name);
+  });
+
+  it('makes a recipe of parts with names of their own', () => {
+    const names = partsOf(recipe.slots).map(([slot, { name }]) => `${slot}/${name}`);
+    expect(new Set(names).size).toBe(names.length);
+  });
+
+  it('has a finite surrogate and gradients at every token that trains, and none elsewhere', async () => {
+    const given = tokenCase();
+    const got = await tokensOf(recipe, 'surrogate', undefined, 11, {});
+    for (const [b, row] of got.slope.entries())
+      for (const [t, x] of row.entries()) {
+        expect(Number.isFinite(x)).toBe(true);
+        if (given.mask[b]?.[t] === 0) expect(Math.abs(x)).toBe(0);
+      }
+    const onPolicy = await tokensOf(recipe, 'surrogate', 'on policy', 11, {});
+    expect(onPolicy.slope.flat().some((x) => Math.abs(x) > 1e-6)).toBe(true);
+  });
+
+  it('gives advantages that do not depend on the order of groups', async () => {
+    const next = numbers(5);
+    const specs: SampleSpec[] = [1, 0, 0.5, -1, 2].map((reward, i) => ({ group: i < 3 ? 'a' : 'b', reward, length: 2 + i }));
+    const samples = specs.map((s) => sample(s, next));
+    const { RolloutBatch: Batch } = await import('../../../src/train/rl/batch.js');
+    const [forth, back] = [new Batch(samples), new Batch([...samples].reverse())];
+    const at = async (batch: RolloutBatch): Promise<Map<unknown, number[]>> => {
+      const values = await hostValue(recipe, 'advantage', batch, {});
+      return new Map(batch.samples.map((s, n) => [s, values.slice(batch.span(n).start, batch.span(n).end)]));
+    };
+    const [x, y] = [await at(forth), await at(back)];
+    for (const s of samples) for (const [j, v] of (x.get(s) as number[]).entries()) expect(y.get(s)?.[j]).toBeCloseTo(v, 9);
+  });
+
+  it.each(method.limits.map((l) => [`${l.slot} at ${JSON.stringify(l.settings)}${l.inputs ? `, ${l.inputs}` : ''}`, l] as const))(
+    'equals its parent: %s, and differs elsewhere',
+    async (_, limit) => {
+      expect(await differences(method, limit, { inside: true, seed: 11 })).toBeLessThanOrEqual(limit.tolerance);
+      if (!sameEverywhere(method, limit)) expect(await differences(method, limit, { inside: false, seed: 11 })).toBeGreaterThan(1e-4);
+    },
+  );
+});
