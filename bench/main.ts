@@ -95,7 +95,7 @@ program
   .command('pretrain')
   .description('`vitro pretrain` on gpt-5.7m, data loading and logging included, against the bare compiled step')
   .option('--json', 'one JSON object')
-  .option('--blocks <n>', 'blocks of two steps, by turns', Number, 12)
+  .option('--blocks <n>', 'blocks of four steps, by turns', Number, 8)
   .action(async (o: { json?: boolean; blocks: number }) => print(await benchPretrain(o.blocks), o.json));
 
 program

@@ -22,11 +22,11 @@ export interface PretrainBench {
   readonly blocks: number;
 }
 
-const stepsOfBlock = 2;
-const warmups = 2;
+const stepsOfBlock = 4;
+const warmups = 1;
 
 /**
- * Runs `vitro pretrain` on the workload of the training benchmark. After every second step, where the command writes its line of metrics, two bare steps run
+ * Runs `vitro pretrain` on the workload of the training benchmark. After every fourth step, where the command writes its line of metrics, four bare steps run
  * in between, so that a noisy machine disturbs both alike; their time is not the command's.
  */
 export async function benchPretrain(blocks: number): Promise<PretrainBench> {
