@@ -5,6 +5,9 @@ import { BackendError, VitroError } from '../tensor/index.js';
 import { addCompare } from './compareCommand.js';
 import { addDoctor } from './doctorCommand.js';
 import { addEnv } from './envCommand.js';
+import { addEval } from './evalCommand.js';
+import { addExport } from './exportCommand.js';
+import { addGenerate } from './generateCommand.js';
 import { exitCodes, type Io } from './io.js';
 import { addMethods } from './methodsCommand.js';
 import { addPretrain } from './pretrainCommand.js';
@@ -23,6 +26,7 @@ function buildProgram(io: Io, setExit: (code: number) => void): Command {
       `
 Examples:
   $ vitro pretrain --dataset_name shakespeare
+  $ vitro generate --model runs/pretrain --prompt "Once upon a time"
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon --testbed shakespeare --seeds 5 --json > result.json
   $ vitro methods --status works
@@ -30,6 +34,9 @@ Examples:
   $ vitro doctor`,
     );
   addPretrain(program, io, setExit);
+  addGenerate(program, io, setExit);
+  addEval(program, io, setExit);
+  addExport(program, io, setExit);
   addCompare(program, io, setExit);
   addMethods(program, io, setExit);
   addRuns(program, io, setExit);

@@ -1,13 +1,12 @@
 import { norm } from '../../nn/norm.js';
-import type { AppliedPosition } from '../../nn/position/index.js';
-import { type Dim, dimAdd } from '../../tensor/dim.js';
+import { type Dim, dimAdd, dimMul } from '../../tensor/dim.js';
 import { getOrMake } from '../../tensor/getOrMake.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { softmax, tanh } from '../../tensor/ops/activation.js';
 import { dimValue, iota } from '../../tensor/ops/create.js';
 import { add, and, div, eq, lt, mul, or, sub, where } from '../../tensor/ops/elementwise.js';
 import { matmul } from '../../tensor/ops/matmul.js';
-import { reshape, unsqueeze } from '../../tensor/ops/movement.js';
+import { broadcastTo, reshape, unsqueeze } from '../../tensor/ops/movement.js';
 import { dimOf } from '../../tensor/ops/operand.js';
 import { sum } from '../../tensor/ops/reduce.js';
 import { concat, slice } from '../../tensor/ops/slicing.js';
@@ -33,6 +32,26 @@ function placeBias(lengths: Tensor, capacity: Dim, window: number): Tensor {
 }
 
 /**
+ * Turns heads [B, H, 1, d] of the new tokens as the position method of layer `index` does. Rows and heads stand in one axis meanwhile, as a sequence
+ * whose places are the rows' lengths: rotations of sequences have a kernel of their own.
+ */
+function turnHeads(parts: DecoderParts, params: Decoder<Tensor>, lengths: Tensor, limit: number): (heads: Tensor, index: number) => Tensor {
+  const batch = dimOf(lengths, 0);
+  const byHeads = new Map<number, ReturnType<typeof applyPositions>>();
+  const appliedTo = (count: number): ReturnType<typeof applyPositions> =>
+    getOrMake(byHeads, count, () => {
+      const ids = reshape(broadcastTo(unsqueeze(lengths, 1), [batch, count]), [1, dimMul(batch, count)]);
+      const positions = { ids, limit };
+      return applyPositions(parts, params, positions, positions);
+    });
+  return (heads, index) => {
+    const [count, size] = [dimOf(heads, 1) as number, dimOf(heads, 3)];
+    const { rotate } = positionOf(parts, appliedTo(count), index);
+    return rotate ? reshape(rotate(reshape(heads, [1, 1, dimMul(batch, count), size])), heads.shape) : heads;
+  };
+}
+
+/**
  * Softmax attention of one new token over the cache and itself. The cache is read where it lies, by products of a single row with a matrix; nothing of
  * its size is copied, as writing the new row first would.
  */
@@ -41,12 +60,11 @@ function attendPast(
   layer: DecoderLayer<Tensor>,
   x: Tensor,
   index: number,
-  { past, bias, own }: { readonly past: CacheLayer; readonly bias: Tensor; readonly own: AppliedPosition },
+  { past, bias, turn }: { readonly past: CacheLayer; readonly bias: Tensor; readonly turn: (x: Tensor) => Tensor },
 ): { readonly out: Tensor; readonly rows: CacheLayer } {
   const name = `layers.${index}.attn`;
   const { num_key_value_heads: kvHeads, num_attention_heads: heads, scale, softcap } = context.config;
   const projected = attention.project(layer.self_attn, x, context);
-  const turn = own.rotate ?? ((h: Tensor) => h);
   const [q, k, v] = [site(`${name}.q`, turn(projected.q)), site(`${name}.k`, turn(projected.k)), site(`${name}.v`, projected.v)];
   const [batch, capacity] = [dimOf(q, 0), dimOf(past.k, 2)];
   // query heads that share keys stand together, [B, Hk, G, d]
@@ -81,6 +99,7 @@ export function decoderToken(
   const queries = { ids: unsqueeze(lengths, 1), limit };
   const applied = applyPositions(parts, params, queries, { ids: iota([1, capacity], 1), limit });
   const view = cacheView(lengths, 1, capacity);
+  const turns = turnHeads(parts, params, lengths, limit);
   const biases = new Map<number, Tensor>();
   const biasOf = (window: number): Tensor => getOrMake(biases, window, () => placeBias(lengths, capacity, window));
   const rows: CacheLayer[] = [];
@@ -89,7 +108,7 @@ export function decoderToken(
     const [own, past] = [positionOf(parts, applied, index), cache[index] as CacheLayer];
     const attended =
       attention.isPlainSoftmax && !own.bias
-        ? attendPast(parts, layer, x, index, { past, bias: biasOf(window), own })
+        ? attendPast(parts, layer, x, index, { past, bias: biasOf(window), turn: (h) => turns(h, index) })
         : attendWritten(parts, layer, x, index, { past, view, window, own });
     rows[index] = attended.rows;
     return attended.out;

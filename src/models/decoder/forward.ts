@@ -126,8 +126,11 @@ export function embedTokens(parts: DecoderParts, params: Decoder<Tensor>, ids: T
 /** Where `time` tokens of a batch stand under a view. */
 function positionsOf(config: FullDecoderConfig, time: Dim | undefined, view: DecoderView): Positions {
   const limit = config.max_position_embeddings;
+  if (typeof time !== 'number' && view.positions) return { ids: view.positions, limit };
   if (typeof time !== 'number' || time > limit)
-    throw new VitroError(`decoder: the tokens must be [B, T] with a fixed T of at most ${limit}, got T = ${time}`);
+    throw new VitroError(
+      `decoder: the tokens must be [B, T] with a fixed T of at most ${limit} (or any T with positions given), got T = ${time}`,
+    );
   return view.positions ? { ids: view.positions, limit } : { count: time };
 }
 

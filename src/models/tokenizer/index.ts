@@ -3,6 +3,7 @@ export { applyChatTemplate, type ChatMessage, type ChatTemplateOptions, chatTemp
 export type { TokenizerConfig } from './config.js';
 export { loadTokenizer, saveTokenizer } from './files.js';
 export { tokenizerFromGgufMetadata } from './gguf.js';
+export { ggufFieldsOfTokenizer, llama2cVocabulary } from './ggufFields.js';
 export { tokenizerFromJson } from './huggingFace.js';
 export { tokenizerFromLlama2c } from './llama2c.js';
 export { tokenizerFromSentencePiece } from './sentencePiece.js';

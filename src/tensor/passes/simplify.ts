@@ -52,6 +52,13 @@ function foldTranspose(node: Node<'matmul'>, inputs: readonly Tensor[]): readonl
   return makeNode('matmul', [a, b], { ...node.attrs, transA, transB }, node.trace).outs;
 }
 
+/** A transpose that leaves the order of elements as it is: where only axes of size 1 change their places, a reshape does it without a copy. */
+function transposeInPlace({ attrs: { perm }, outs }: Node<'transpose'>, x: Tensor): readonly Tensor[] | undefined {
+  if (perm.every((p, i) => p === i)) return [x];
+  const moved = perm.filter((p) => x.shape[p] !== 1);
+  return moved.every((p, i) => i === 0 || p > (moved[i - 1] as number)) ? [ir.reshape(x, (outs[0] as Tensor).shape)] : undefined;
+}
+
 const isFullSlice = (node: Node<'slice'>, x: Tensor): boolean =>
   node.attrs.steps.every((s) => s === 1) && node.attrs.starts.every((s) => s === 0) && shapeEq(node.attrs.limits, x.shape);
 
@@ -87,8 +94,7 @@ export function simplifyNode(node: Node, inputs: readonly Tensor[], target: Targ
     case 'stopGradient':
       return [x];
     case 'transpose':
-      if (isOp(node, 'transpose') && node.attrs.perm.every((p, i) => p === i)) return [x];
-      return undefined;
+      return isOp(node, 'transpose') ? transposeInPlace(node, x) : undefined;
     case 'slice':
       return isOp(node, 'slice') && isFullSlice(node, x) ? [x] : undefined;
     case 'pad':
