@@ -38,8 +38,8 @@ export function rolloutMetrics(batch: RolloutBatch): Record<string, number> {
     ...Object.fromEntries(parts),
     entropy: meanOf(entropies),
     'completions/mean_length': meanOf(lengths),
-    'completions/min_length': Math.min(...lengths),
-    'completions/max_length': Math.max(...lengths),
+    'completions/min_length': lengths.length > 0 ? Math.min(...lengths) : 0,
+    'completions/max_length': Math.max(0, ...lengths),
     'completions/mean_terminated_length': meanOf(ended),
     'completions/clipped_ratio': 1 - ended.length / Math.max(1, trajectories.length),
   };

@@ -38,7 +38,14 @@ export interface PackOptions {
 const lengthOf = ({ context, tokens }: Sequence): number => context.length + tokens.length - 1;
 
 /** Multiples of 64 up to 512, of 128 beyond: few lengths are compiled. */
-export const rowBucket = (longest: number, context: number): number => Math.min(bucketLength(longest, longest <= 512 ? 64 : 128), context);
+const bucketOf = (longest: number): number => bucketLength(longest, longest <= 512 ? 64 : 128);
+
+/** Length of the rows: room for two of the longest where that is no more than 512, so that little of a row is padding. */
+export function rowLength(lengths: readonly number[], context: number): number {
+  const bucket = bucketOf(Math.max(...lengths));
+  const total = lengths.reduce((a, b) => a + b, 0);
+  return Math.min(context, total <= bucket ? bucket : Math.max(bucket, Math.min(512, 2 * bucket)));
+}
 
 interface Row {
   used: number;
@@ -57,7 +64,7 @@ function checkItem({ context, tokens }: Sequence, i: number, most: number): void
 export function packSequences(items: readonly PackItem[], { context, max_tokens }: PackOptions): PackedPart[] {
   for (const [i, item] of items.entries()) checkItem(item, i, context);
   if (items.length === 0) return [];
-  const length = rowBucket(Math.max(...items.map(lengthOf)), context);
+  const length = rowLength(items.map(lengthOf), context);
   const most = Math.max(1, Math.floor(max_tokens / length));
   const units = new Map<number, number[]>();
   for (const [i, { unit }] of items.entries()) {
@@ -88,8 +95,12 @@ export function packSequences(items: readonly PackItem[], { context, max_tokens 
   return parts.map((rows) => writePart(items, rows, length, most));
 }
 
-/** The number of rows is rounded up, so that few shapes are compiled. */
-const rowCount = (rows: number, most: number): number => Math.max(rows, Math.min(most, 2 ** Math.ceil(Math.log2(rows))));
+/** The number of rows is rounded up to 1, 2, 3, 4, 6, 8, 12, 16, ..., so that few shapes are compiled. */
+function rowCount(rows: number, most: number): number {
+  const power = 2 ** Math.ceil(Math.log2(rows));
+  const rounded = rows <= 0.75 * power ? 0.75 * power : power;
+  return Math.max(rows, Math.min(most, Math.ceil(rounded)));
+}
 
 function writePart(items: readonly PackItem[], rows: readonly Row[], length: number, most: number): PackedPart {
   const count = rowCount(rows.length, most);

@@ -22,7 +22,7 @@ describe('packing', () => {
     expect(parts.length).toBeGreaterThan(1);
     const seen = new Set<number>();
     for (const { batch, placements, length, rows } of parts) {
-      expect(length).toBe(64);
+      expect(length).toBe(128);
       expect(rows * length).toBeLessThanOrEqual(256);
       for (const { item, row, offset } of placements) {
         seen.add(item);
