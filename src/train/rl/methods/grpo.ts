@@ -16,7 +16,7 @@ export const grpo: RlMethod = {
   parent: 'ppo',
   defaults: { beta: 0.04, num_iterations: 1 },
   knobs: { beta: 'coefficient of the KL penalty; 0 = no reference', num_iterations: 'epochs over the samples of a step' },
-  limits: [{ slot: 'surrogate', settings: {}, tolerance: 0 }],
+  limits: [{ slot: 'aggregate', settings: {}, inputs: 'equal lengths', tolerance: 1e-15 }],
   provenance: 'paper',
   assumes: ['1e-4 beside the standard deviation, as TRL has it'],
   recipe: true,
