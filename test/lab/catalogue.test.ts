@@ -197,7 +197,7 @@ describe('reading', () => {
     write('results/tuning/t.json', { testbed: 't', metric: 'm', methods: {} });
     write('results/bench/b.json', [1, 2]);
     const file = 'results/compare/x/summary.json';
-    const shared = { file, testbed: 't', metric: 'm', baseline: 'a' };
+    const shared = { file, testbed: 't', metric: 'm', baseline: 'a', flopsRatio: null };
     expect(readResults(root)).toEqual([
       { ...shared, method: 'a', seeds: 2, mean: null, difference: null, verdict: null },
       { ...shared, method: 'b', seeds: 1, mean: 2, difference: { mean: 1, low: null, high: null, n: 1 }, verdict: 'loss' },
