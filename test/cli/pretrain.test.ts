@@ -158,6 +158,9 @@ describe('the configuration of vitro pretrain', () => {
     // bytes and an end for each of 54 documents
     expect(documents.figures.vocab_size).toBe(257);
     expect(documents.figures.steps).toBe(Math.ceil((2 * documents.figures.training_tokens) / 32));
+    // 300 lines, each ended by an id of its own in place of the line break
+    const lines = await dryRun(...tiny('dry'), '--document_separator', '\\n');
+    expect([lines.packing, lines.figures.vocab_size]).toEqual(['concat', 257]);
     const text = await vitro([...tiny('dry'), '--dry_run']);
     expect(text.out).toMatch(/method: adamw[\s\S]*parameters \(vocabulary 256\), 6 steps[\s\S]*memory: \d/);
   });

@@ -38,7 +38,9 @@ export const pretrainSchema = z.strictObject({
   eval_dataset_name: text().optional().describe('text that validates, named like dataset_name'),
   validation_fraction: share().default(0.1).describe('share of the end of the training text that validates instead; 0 = no validation'),
   text_column: text().default('text').describe('column that holds the text'),
-  document_separator: text().optional().describe('text between the documents of a txt file; default: a file is one document'),
+  document_separator: text()
+    .optional()
+    .describe('text between the documents of a txt file, e.g. \\n for a document a line; default: a file is one document'),
   tokenizer: text()
     .optional()
     .describe(

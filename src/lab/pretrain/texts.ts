@@ -76,6 +76,9 @@ async function isFile(path: string): Promise<boolean> {
   );
 }
 
+/** Line breaks and tabs as they are typed on a command line. */
+const unescaped = (text: string): string => text.replaceAll('\\n', '\n').replaceAll('\\t', '\t');
+
 async function open(choice: DatasetChoice, column: string, config: PretrainConfig): Promise<Dataset> {
   // the split of a single file is the file
   const split = choice.split ?? ((await isFile(choice.path)) ? undefined : 'train');
@@ -85,7 +88,7 @@ async function open(choice: DatasetChoice, column: string, config: PretrainConfi
     text_column: column,
     ...(choice.name === undefined ? {} : { name: choice.name }),
     ...(split === undefined ? {} : { split }),
-    ...(config.document_separator === undefined ? {} : { separator: config.document_separator }),
+    ...(config.document_separator === undefined ? {} : { separator: unescaped(config.document_separator) }),
   });
 }
 
