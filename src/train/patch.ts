@@ -40,6 +40,29 @@ function lineage<M extends PatchMethod>({ methods, root }: Family<M>, method: M)
   return line;
 }
 
+/**
+ * Settings of a method that takes part: what the chosen methods that descend from it (from the root: all) say of its own settings.
+ * @throws VitroError where they disagree
+ */
+function inherited<M extends PatchMethod>(of: M, root: M, family: Family<M>, chosen: readonly Chosen<M>[]): Settings {
+  const settings: Record<string, Settings[string]> = { ...of.defaults };
+  const from: Record<string, string> = {};
+  for (const { method, settings: given } of chosen) {
+    if (of !== root && !lineage(family, method).includes(of)) continue;
+    for (const [name, value] of Object.entries(given)) {
+      if (!Object.hasOwn(of.defaults, name)) continue;
+      const other = from[name];
+      if (other !== undefined && JSON.stringify(settings[name]) !== JSON.stringify(value))
+        throw new VitroError(
+          `${other} and ${method.id} both set ${name} of ${of.id}, to ${String(settings[name])} and ${String(value)}; give both the same`,
+        );
+      settings[name] = value;
+      from[name] = method.id;
+    }
+  }
+  return settings;
+}
+
 const has = (method: object, part: string): boolean => (method as Record<string, unknown>)[part] !== undefined;
 
 /**
@@ -49,8 +72,7 @@ const has = (method: object, part: string): boolean => (method as Record<string,
  */
 export function applyPatches<M extends PatchMethod>(family: Family<M>, chosen: readonly Chosen<M>[]): Patched<M> {
   const root = family.methods[family.root] as M;
-  const given = chosen.find(({ method }) => method.id === root.id);
-  const layers: Layer<M>[] = [{ method: root, settings: { ...root.defaults, ...given?.settings } }];
+  const layers: Layer<M>[] = [{ method: root, settings: inherited(root, root, family, chosen) }];
   const parts: Record<string, Layer<M>[]> = Object.fromEntries(
     family.parts.map((part) => [part, has(root, part) ? [layers[0] as Layer<M>] : []]),
   );
@@ -58,7 +80,7 @@ export function applyPatches<M extends PatchMethod>(family: Family<M>, chosen: r
     const line = lineage(family, method);
     for (const own of line) {
       if (layers.some((l) => l.method.id === own.id)) continue;
-      const layer = { method: own, settings: { ...own.defaults, ...settings } };
+      const layer = { method: own, settings: { ...inherited(own, root, family, chosen), ...(own === method ? settings : {}) } };
       layers.push(layer);
       for (const part of family.parts.filter((p) => has(own, p))) {
         const beneath = parts[part] as Layer<M>[];

@@ -1,5 +1,5 @@
 import { logSigmoid } from '../../tensor/ops/activation.js';
-import { exp, log, mul, neg, sub } from '../../tensor/ops/elementwise.js';
+import { exp, gt, log, mul, neg, sub, where } from '../../tensor/ops/elementwise.js';
 import type { PreferMethod } from './slot.js';
 import { chosenLoss, meanLogps } from './terms.js';
 
@@ -26,9 +26,10 @@ export const orpo: PreferMethod = {
   reward: (context) => mul(meanLogps(context), Number(context.settings.beta)),
   loss: (context) => {
     const mean = meanLogps(context);
-    const { pick } = context.sequences;
+    const { pick, lengths } = context.sequences;
     const logOdds = (j: number) => {
-      const logp = pick(mean, j);
+      // a place that no example fills has no odds
+      const logp = where(gt(pick(lengths, j), 0), pick(mean, j), -1);
       return sub(logp, log(sub(1, exp(logp))));
     };
     return mul(neg(logSigmoid(sub(logOdds(0), logOdds(1)))), Number(context.settings.beta));

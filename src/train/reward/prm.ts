@@ -3,7 +3,7 @@ import { VitroError } from '../../tensor/errors.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { logSigmoid, sigmoid } from '../../tensor/ops/activation.js';
 import { iota } from '../../tensor/ops/create.js';
-import { add, cast, div, eq, exp, ge, maximum, mul, neg, sub, where } from '../../tensor/ops/elementwise.js';
+import { add, cast, div, eq, exp, ge, lt, maximum, mul, neg, sub, where } from '../../tensor/ops/elementwise.js';
 import { matmul } from '../../tensor/ops/matmul.js';
 import { reshape, squeeze } from '../../tensor/ops/movement.js';
 import { dimOf } from '../../tensor/ops/operand.js';
@@ -14,7 +14,8 @@ import type { RewardContext, RewardMethod } from './slot.js';
 export const stepEnds = ({ extra }: Pick<RewardContext, 'extra'>): Tensor => {
   const labels = extra.step_labels;
   if (!labels) throw new VitroError('process reward models learn from steps: encode the data with kind stepwise');
-  return cast(ge(labels, 0), 'f32');
+  const inside = lt(extra.sequence_ids as Tensor, dimOf(extra.ends as Tensor, 0) as number);
+  return mul(cast(ge(labels, 0), 'f32'), cast(inside, 'f32'));
 };
 
 /** Binary cross-entropy [B, T] of logits [B, T] and targets in [0, 1]. */
