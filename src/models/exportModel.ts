@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { NDArray } from '../tensor/array.js';
 import { compile } from '../tensor/compile/compile.js';
@@ -122,6 +123,7 @@ export async function exportModel(options: ExportOptions): Promise<string[]> {
   const allowed: readonly string[] = exportFormats[options.format];
   const dtype = options.dtype ?? (allowed[0] as string);
   if (!allowed.includes(dtype)) throw new VitroError(`${options.format} holds ${allowed.join(', ')}, not ${dtype}`);
+  await mkdir(options.format === 'safetensors' ? options.out : dirname(options.out), { recursive: true });
   if (options.format === 'safetensors') return toSafetensors(options, dtype as FloatDType);
   return options.format === 'onnx' ? toOnnx(options) : fromCheckpoint(options, dtype);
 }
