@@ -144,7 +144,7 @@ describe('text of methods', () => {
     summary: 'changes one thing',
     as: null,
   } satisfies CatalogueEntry;
-  const shared = { file: 'r.json', testbed: 'bed', metric: 'loss', baseline: 'base', seeds: 5, mean: 1 };
+  const shared = { flopsRatio: null, file: 'r.json', testbed: 'bed', metric: 'loss', baseline: 'base', seeds: 5, mean: 1 };
   const item: CatalogueItem = {
     entry,
     row: { id: 'P1', name: 'Patch', kind: 'method', slot: 'f', tier: 'A', summary: 'It patches.', near: 'base' },

@@ -4,7 +4,7 @@ import { StopText } from '../../src/infer/index.js';
 import { byteTokenizer } from '../../src/models/index.js';
 
 const tokenizer = byteTokenizer();
-const none = new Int32Array(0);
+const none: Int32Array = new Int32Array(0);
 
 /** Pushes a text byte by byte until a stop string has come. */
 function run(text: string, stops: string[], prompt = none): { pieces: string[]; text: string; stopped: boolean } {

@@ -114,7 +114,17 @@ describe('joining', () => {
     ...rest,
   });
   const difference = { mean: -1, low: -2, high: 0, n: 5 };
-  const result = { file: 'results/a.json', testbed: 't', metric: 'm', baseline: 'base', seeds: 5, mean: 1, difference, verdict: 'gain' };
+  const result = {
+    flopsRatio: null,
+    file: 'results/a.json',
+    testbed: 't',
+    metric: 'm',
+    baseline: 'base',
+    seeds: 5,
+    mean: 1,
+    difference,
+    verdict: 'gain',
+  };
 
   it('keeps two methods of one paper apart and lists other papers once', () => {
     const items = joinCatalogue([row('P1'), row('P2')], [slot(method('a', { seed: 'P1' }), method('b', { seed: 'P1' }))], []);
