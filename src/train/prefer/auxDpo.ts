@@ -18,7 +18,7 @@ function offsets({ own, extra, sequences }: PreferContext): Tensor {
   return mul(gather(table, extra.example_ids as Tensor, 0), unsqueeze(sequences.present, 1));
 }
 
-/** |sum_i delta_i d log p_ref(y_i) / d theta_ref|^2 / E: how far the offsets lie from those that a first step of the policy cannot express. */
+/** |sum_i delta_i d log p_ref(y_i) / d theta_ref|^2 / E^2: how far the offsets lie from those that a first step of the policy cannot express. */
 function outsideNullSpace({ model, referenceParams, batch, sequences, settings }: PreferContext, delta: Tensor): Tensor {
   if (!referenceParams)
     throw new VitroError(
@@ -27,11 +27,11 @@ function outsideNullSpace({ model, referenceParams, batch, sequences, settings }
   const hidden = model.hidden(referenceParams, batch.inputs, batchView(batch));
   const nats = headLoss(model.head(referenceParams), hidden, batch.targets, { reduction: 'none' });
   const logps = sequences.sums(nats.neg());
-  const { pick, examples } = sequences;
+  const { pick, present } = sequences;
   const weighted = add(sum(mul(at(delta, 0, 1), pick(logps, 0))), sum(mul(at(delta, 1, 1), pick(logps, 1))));
   const directions = treeLeaves<Tensor>(grad(weighted, referenceParams) as Tree<Tensor>);
   const norm = directions.map((g) => sum(square(g))).reduce((a, b) => add(a, b));
-  return mul(norm, Number(settings.null_weight) / examples ** 2);
+  return mul(div(norm, square(maximum(sum(present), 1))), Number(settings.null_weight));
 }
 
 /**
@@ -61,6 +61,8 @@ export const auxDpo: PreferMethod = {
     'the offsets are trained with the optimizer and the learning rate of the model',
   ],
   demo: { testbed: 'preference-bandit', baseline: 'dpo', metric: 'eval_utility', cost: 'tokens', expect: 'gain' },
+  // the directions of the reference, and their own gradient
+  passes: ({ null_weight }) => (null_weight === 0 ? 0 : 2),
   specs: ({ examples }) => {
     if (examples === undefined)
       throw new VitroError('aux-dpo has parameters for every pair: the loop must say how many examples there are');

@@ -92,6 +92,7 @@ export function preferObjective(patched: Patched<PreferMethod>, precomputed = fa
   const reads = readsReference(patched);
   const own = owner(patched, 'specs');
   const wanted = preferColumns(patched);
+  const passes = patched.methods.reduce((n, { method, settings }) => n + (method.passes?.(settings) ?? 0), 0);
   return {
     id: patched.id,
     summary: root.summary,
@@ -102,8 +103,9 @@ export function preferObjective(patched: Patched<PreferMethod>, precomputed = fa
     provenance: root.provenance,
     assumes: [],
     ...(own ? { specs: (sizes) => own.method.specs?.(sizes, own.settings) as ParamTree<ParamSpec> } : {}),
+    // a model that is only read costs a forward pass, a third of a training step
     extraFlops: ({ model, batch_size, context }) =>
-      reads && !precomputed ? (batch_size * context * model.trainFlopsPerToken(context)) / 3 : 0,
+      batch_size * context * model.trainFlopsPerToken(context) * ((reads && !precomputed ? 1 / 3 : 0) + passes),
     loss: (given) => {
       const context = makeContext(patched, given, { reads, logits, wanted });
       const losses = context.losses;

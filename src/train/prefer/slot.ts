@@ -66,6 +66,8 @@ export interface PreferMethod extends PatchMethod {
   readonly needs?: readonly 'logits'[];
   /** columns that the examples must have, with what they hold */
   readonly columns?: Readonly<Record<string, string>>;
+  /** passes forward and backward through a model beside the policy's own, for the ledger */
+  passes?(settings: Settings): number;
   /** parameters that are trained with the model and thrown away */
   specs?(sizes: ObjectiveSizes, settings: Settings): ParamTree<ParamSpec>;
   /** weights [B, T] of the tokens */

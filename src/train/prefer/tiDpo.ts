@@ -49,6 +49,8 @@ export const tiDpo: PreferMethod = {
     'anchors are sampled when the data are made, not at every step',
   ],
   demo: { testbed: 'preference-noise', baseline: 'dpo', metric: 'eval_utility', cost: 'tokens', expect: 'gain' },
+  // the attribution
+  passes: ({ importance }) => (importance === 0 ? 0 : 1),
   wraps: ['tokenWeight'],
   tokenWeight: (context, inner) => {
     const { settings, sequences } = context;

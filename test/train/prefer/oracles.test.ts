@@ -132,6 +132,19 @@ describe('hpl', () => {
   });
 });
 
+describe('the ledger', () => {
+  it('counts the reference and what a method differentiates beside the policy', () => {
+    const sizes = { model: { trainFlopsPerToken: () => 30 }, batch_size: 2, context: 5 } as never;
+    const flops = (id: string, precomputed = false): number => {
+      const method = preferences[id] as PreferMethod;
+      return preferObjective(patchPreference([{ method, settings: method.defaults }]), precomputed).extraFlops?.(sizes, {}) as number;
+    };
+    expect([flops('dpo'), flops('dpo', true), flops('simpo')]).toEqual([100, 0, 0]);
+    expect(flops('ti-dpo')).toBeCloseTo(400, 9);
+    expect(flops('aux-dpo')).toBeCloseTo(700, 9);
+  });
+});
+
 describe('what a loss reads', () => {
   it('is asked for by name where it is missing', async () => {
     const bare = batchOf(

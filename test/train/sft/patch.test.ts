@@ -1,7 +1,8 @@
 import { describe, expect, it } from 'vitest';
-import type { Settings } from '../../../src/contracts/index.js';
+import type { Settings, Tokenizer } from '../../../src/contracts/index.js';
 import { type PreferMethod, preferences } from '../../../src/train/prefer/index.js';
 import { patchPreference } from '../../../src/train/prefer.js';
+import { digitTokens } from '../../../src/train/sft/dist2loss.js';
 import { type SftMethod, sfts } from '../../../src/train/sft/index.js';
 import { patchSft } from '../../../src/train/sft.js';
 
@@ -48,5 +49,16 @@ describe('patches', () => {
     expect(methods[0]?.settings.beta).toBe(0.3);
     expect(() => patchPreference([pair('rappo', { beta: 0.3 }), pair('cw-po')])).toThrow('both set beta of dpo, to 0.3 and 0.1');
     expect(patchSft([loss('asft', { probability_power: 2 })]).methods.map((l) => l.settings.probability_power)).toEqual([undefined, 2, 2]);
+  });
+});
+
+describe('digitTokens', () => {
+  const tokenizer = (encode: (text: string) => Int32Array): Tokenizer => ({ encode }) as unknown as Tokenizer;
+
+  it('finds the tokens of the digits, and says where there is none', () => {
+    const digits = digitTokens(tokenizer((text) => Int32Array.of(20 + Number(text))));
+    expect(digits.metric_tokens).toEqual([20, 21, 22, 23, 24, 25, 26, 27, 28, 29]);
+    expect(digits.metric_values).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    expect(() => digitTokens(tokenizer((text) => Int32Array.from(text === '7' ? [1, 2] : [1])))).toThrow('no single token for 7');
   });
 });
