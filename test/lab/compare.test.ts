@@ -83,6 +83,7 @@ describe('compare', () => {
     [{ set: ['learning_rate=1'] }, 'SLOT.SETTING=VALUE'],
     [{ testbed: 'bytes' }, 'needs an argument'],
     [{ testbed: 'smoke:x' }, 'takes no argument'],
+    [{ testbed: 'wikitext:/nowhere' }, 'no such folder'],
     [{ seeds: 0 }, '--seeds must be'],
   ])('refuses %o', async (change, message) => {
     await expect(compare({ ...base, out: join(root, 'none'), ...change })).rejects.toThrow(message);

@@ -11,7 +11,7 @@ import {
   wordProblemTestbed,
 } from './probes.js';
 import type { Testbed } from './testbed.js';
-import { bytesOf, shakespeare, smoke } from './text.js';
+import { bytesOf, shakespeare, smoke, wikitextOf } from './text.js';
 
 export type { Outcome, RunHooks, Testbed } from './testbed.js';
 
@@ -36,6 +36,10 @@ export const testbeds: Readonly<Record<string, Testbed>> = Object.fromEntries(
 /** Testbeds that take an argument, `NAME:ARGUMENT`. */
 const withArgument: Readonly<Record<string, { readonly summary: string; make(argument: string): Testbed }>> = {
   bytes: { summary: 'bytes:PATH, next byte of any file, with the model and budget of shakespeare', make: bytesOf },
+  wikitext: {
+    summary: 'wikitext:FOLDER or wikitext:hub, next byte of WikiText, with the model and budget of shakespeare',
+    make: wikitextOf,
+  },
 };
 
 /** What `--testbed` may name, for help texts. */

@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import type { Settings } from '../../contracts/index.js';
+import { loadCorpus } from '../../data/corpora.js';
 import { randomWindows, validationBatches } from '../../data/stream/windows.js';
 import { loadTinyShakespeare, splitText, type TextCorpus } from '../../data/textCorpus.js';
 import { memoryTokens } from '../../data/tokens/tokenStore.js';
@@ -98,4 +99,13 @@ export const bytesOf = (path: string): Testbed =>
     id: 'bytes',
     summary: `next byte of ${path}, split 90/10`,
     data: once(async () => byteData(splitText(basename(path), await readFile(path)), textShape)),
+  });
+
+/** Next byte of WikiText: `wikitext:FOLDER` with its train and valid files, or `wikitext:hub`. Same model and budget as shakespeare. */
+export const wikitextOf = (folder: string): Testbed =>
+  pretrainingTestbed({
+    ...shakespeareAbout,
+    id: 'wikitext',
+    summary: `next byte of WikiText from ${folder === 'hub' ? 'the hub' : folder}, split by its authors`,
+    data: once(async () => byteData(await loadCorpus('wikitext', folder === 'hub' ? {} : { path: folder }), textShape)),
   });
