@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { text as readAll } from 'node:stream/consumers';
 import type { Command } from 'commander';
 import { openDataset } from '../data/dataset/open.js';
-import { type Completion, generate, openModel, requireTokenizer } from '../infer/index.js';
+import { type Completion, generate, openModel, requireTokenizer, resolveModel } from '../infer/index.js';
 import { UsageError } from '../lab/names.js';
 import { applyChatTemplate, type ChatMessage, chatTemplateOf } from '../models/tokenizer/chatTemplate.js';
 import type { SerializableTokenizer } from '../models/tokenizer/subwordTokenizer.js';
@@ -123,17 +123,14 @@ function encoded(prompt: Prompt, tokenizer: SerializableTokenizer, chat: boolean
 }
 
 async function runGenerate(flags: GenerateFlags, io: Io): Promise<number> {
+  const path = await resolveModel(flags.model, { onProgress: downloadReporter(io) });
   const given = await promptsOf(flags);
-  const opened = await openModel(flags.model, {
-    hub: { onProgress: downloadReporter(io) },
-    ...(flags.tokenizer === undefined ? {} : { tokenizer: flags.tokenizer }),
-  });
+  const opened = await openModel(path, flags.tokenizer === undefined ? {} : { tokenizer: flags.tokenizer });
   const tokenizer = requireTokenizer(opened);
   const prompts = given.map((prompt) => encoded(prompt, tokenizer, flags.chat === true));
   const streams = prompts.length * flags.n === 1 && !flags.json;
   const { colour } = lookOf(io.stdout);
   const dim = (text: string): string => (colour ? `\u001b[2m${text}\u001b[0m` : text);
-  if (streams) io.stdout.write(dim(prompts[0]?.shown ?? ''));
   const started = performance.now();
   let tokens = 0;
   const done = await interruptible((signal) =>
@@ -156,13 +153,13 @@ async function runGenerate(flags: GenerateFlags, io: Io): Promise<number> {
       ...(flags.batch_size === undefined ? {} : { batch_size: flags.batch_size }),
       ...(flags.threads === undefined ? {} : { threads: flags.threads }),
       onToken: ({ text }) => {
+        if (streams) io.stdout.write(tokens === 0 ? dim(prompts[0]?.shown ?? '') + text : text);
         tokens++;
-        if (streams) io.stdout.write(text);
-        else if (io.stderr.isTTY && tokens % 50 === 0) io.stderr.write(`\r\u001b[K${tokens} tokens`);
+        if (!streams && io.stderr.isTTY && tokens % 50 === 0) io.stderr.write(`\r\u001b[K${tokens} tokens`);
       },
     }),
   );
-  if (streams) io.stdout.write('\n');
+  if (streams && tokens > 0) io.stdout.write('\n');
   else if (io.stderr.isTTY) io.stderr.write('\r\u001b[K');
   if (done === 'interrupted') {
     io.stderr.write('Stopped.\n');

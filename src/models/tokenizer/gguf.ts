@@ -128,7 +128,9 @@ function byteLevel(vocabulary: GgufVocabulary): SerializableTokenizer {
     decoder: byteLevelSpec,
     added_tokens: addedTokens(vocabulary),
   };
-  const rules = rulesFromMerges(texts(metadata, 'merges'), vocab);
+  const { 'tokenizer.ggml.merges': merges } = metadata;
+  const mergeless = Array.isArray(merges) && merges.length === 0;
+  const rules = rulesFromMerges(mergeless ? [] : texts(metadata, 'merges'), vocab);
   const tokenizer = SubwordTokenizer.assemble(spec, new BpeModel({ vocab, rules, ignore_merges: known.ignore_merges }), vocabulary.config);
   if (!tokenizer)
     throw new VitroError(`the patterns of tokenizer.ggml.pre ${JSON.stringify(pre)} cannot be stated as JavaScript regular expressions`);
