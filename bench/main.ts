@@ -5,6 +5,7 @@ import { Command } from 'commander';
 import { benchDecode, type DecodeBench, measureFormat } from './decode.js';
 import type { WeightFormat } from './decodeModel.js';
 import { benchDeep, type DeepBench } from './deep.js';
+import { benchGenerate } from './generate.js';
 import { benchLoad, type LoadBench, measureLoad } from './load.js';
 import { benchOverhead } from './overhead.js';
 import { benchPretrain } from './pretrain.js';
@@ -97,6 +98,14 @@ program
   .option('--json', 'one JSON object')
   .option('--blocks <n>', 'blocks of four steps, by turns', Number, 8)
   .action(async (o: { json?: boolean; blocks: number }) => print(await benchPretrain(o.blocks), o.json));
+
+program
+  .command('generate')
+  .description('64 sequences of gpt-5.7m, prompts of 64 tokens and 128 new ones, against llama.cpp on the same weights')
+  .option('--json', 'one JSON object')
+  .option('--no-peers', 'leave llama.cpp out')
+  .option('--repeats <n>', 'generations of each, by turns', Number, 5)
+  .action(async (o: { json?: boolean; peers: boolean; repeats: number }) => print(await benchGenerate(o), o.json));
 
 program
   .command('all', { isDefault: true })
