@@ -57,6 +57,11 @@ export async function exportGguf(path: string, options: GgufExportOptions): Prom
   const { config } = options;
   const architecture = ggufArchitectureOf(config);
   const { heads, kvHeads, headDim } = headsOf(config);
+  const scale = config.query_pre_attn_scalar;
+  if (architecture === 'gemma2' && typeof scale === 'number' && scale !== headDim)
+    throw new VitroError(
+      `exportGguf: query_pre_attn_scalar ${scale} differs from the head size ${headDim}, and GGUF has no field for it; the file would hold another model`,
+    );
   const tensors: [string, WritableTensor][] = [];
   const turned = new Set<string>();
   for (const [name, tensor] of tensorEntries(options.tensors)) {

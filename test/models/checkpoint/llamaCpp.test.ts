@@ -100,6 +100,11 @@ describe('llama.cpp runs what exportGguf writes', () => {
     expect(distance(scalarLlama(config, read.weights, ids, { divisors, interleaved: true }), theirs)).toBeGreaterThan(5 * tolerance);
   });
 
+  it('refuses a scale of scores that GGUF cannot hold', async () => {
+    const config = { ...tinyConfig, model_type: 'gemma2', query_pre_attn_scalar: 7 };
+    await expect(exportGguf(join(folder, 'scale.gguf'), { tensors: [], config })).rejects.toThrow('query_pre_attn_scalar 7');
+  });
+
   it.each(['mistral', 'qwen2', 'qwen3', 'gemma2', 'phi3'])('loads %s, and Vitro reads the same weights back', async (model_type) => {
     const config = { ...tinyConfig, model_type, tie_word_embeddings: model_type === 'gemma2', sliding_window: 128 };
     const given = familyWeights(config);
