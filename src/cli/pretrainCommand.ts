@@ -101,7 +101,9 @@ function summaryText({ status, was_finished, metrics, output_dir, ledger, steps 
   if (status === 'diverged')
     return `The loss left the finite numbers after ${cost}. Lower learning_rate, or raise warmup_ratio. ${output_dir}/metrics.jsonl has the curve.`;
   const head = was_finished ? `This run had finished (${steps} steps); --overwrite_output_dir does it again.` : `Finished ${steps} steps.`;
-  return [head, ...values, `  ${cost}`, `The model is in ${output_dir}; try: vitro generate --model ${output_dir} --prompt "..."`].join('\n');
+  return [head, ...values, `  ${cost}`, `The model is in ${output_dir}; try: vitro generate --model ${output_dir} --prompt "..."`].join(
+    '\n',
+  );
 }
 
 function dryRunText({ config, model, recipe, packing, figures }: PretrainDryRun): string {
