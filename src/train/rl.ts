@@ -183,6 +183,7 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
       const { scored, batch } = await collect(slots, host, dataset);
       const truncated = restricts(slots.policyView.sampling(host.settings));
       await scoreBatch(slots, batch, policy, { reference: usesReference, truncated });
+      await slots.advantage.prepare?.(batch, host.context('advantage', slots.advantage));
       const credit = slots.advantage.compute(batch, host.context('advantage', slots.advantage));
       batch.advantages = credit.length === batch.tokens ? credit : batch.spread(credit);
       const auxiliary: AuxiliaryBatch[] = [];

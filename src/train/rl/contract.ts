@@ -87,6 +87,8 @@ export interface Buffer<S = unknown> extends Part<S> {
 
 /** Credit: rewards to advantages. */
 export interface Advantage<S = unknown> extends Part<S> {
+  /** What credit needs from the policy (forward passes, judges), as columns of the batch; runs before `compute`. */
+  prepare?(batch: RolloutBatch, context: HostContext<S>): Promise<void>;
   /** [N] (every token of a sample alike) or [K] */
   compute(batch: RolloutBatch, context: HostContext<S>): Float64Array;
 }

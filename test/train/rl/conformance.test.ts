@@ -3,7 +3,7 @@ import type { Settings } from '../../../src/contracts/index.js';
 import type { RolloutBatch } from '../../../src/train/rl/batch.js';
 import type { RlRecipe } from '../../../src/train/rl/compose.js';
 import { chainOf, partsOf } from '../../../src/train/rl/compose.js';
-import type { SlotName } from '../../../src/train/rl/contract.js';
+import type { PolicyService, SlotName } from '../../../src/train/rl/contract.js';
 import { rlMethods } from '../../../src/train/rl/methods/index.js';
 import { limitInputs, type RlLimit, type RlMethod } from '../../../src/train/rl/methods/slot.js';
 import { type CaseOptions, runTokenLoss, tokenCase } from './graph.js';
@@ -21,6 +21,8 @@ const batches: Readonly<Record<string, () => RolloutBatch>> = {
   'full lengths': () => batchOf(Array.from({ length: 4 }, (_, i) => ({ group: 'a', reward: i % 2, length: 8 }))),
   'rewards that differ': () =>
     batchOf([1, 0, 0.5, 2, 2, 0].map((reward, i): SampleSpec => ({ group: i < 3 ? 'a' : 'b', reward, length: 1 + i }))),
+  'two of four right': () =>
+    batchOf([1, 0, 1, 0, 0, 1, 1, 0].map((reward, i): SampleSpec => ({ group: i < 4 ? 'a' : 'b', reward, length: 1 + i }))),
   'others worth nothing': () =>
     batchOf([1, 0, 0, 0].map((reward, i): SampleSpec => ({ group: i < 1 ? 'a' : 'b', reward: i < 1 ? 0 : reward, length: 2 }))),
 };
@@ -57,16 +59,18 @@ async function tokensOf(
   if (surrogate?.stage) {
     const flat = (rows: number[][]): Float64Array =>
       Float64Array.from(rows.flatMap((row, b) => row.filter((_, t) => given.mask[b]?.[t] === 1)));
+    const logp = flat(given.logp);
     const view = {
-      logp: flat(given.logp),
+      logp,
       old_logp: flat(given.old),
       advantage: flat(given.advantage),
-      sample: new Int32Array(0),
-      column: () => new Float64Array(0),
+      sample: Int32Array.from(flat(given.mask.map((row, b) => row.map(() => b)))),
+      column: () => new Float64Array(logp.length),
     };
-    const made = surrogate.stage(view, hostOf(recipeOf('grpo'), [], full).context('surrogate', surrogate)).columns ?? {};
+    const made = surrogate.stage(view, hostOf(recipeOf('grpo'), [], full).context('surrogate', surrogate));
+    Object.assign(full, made.knobs);
     columns = Object.fromEntries(
-      Object.entries(made).map(([name, values]) => {
+      Object.entries(made.columns ?? {}).map(([name, values]) => {
         let k = 0;
         return [name, given.mask.map((row) => row.map((m) => (m === 1 ? (values[k++] as number) : 0)))];
       }),
@@ -75,10 +79,24 @@ async function tokensOf(
   return runTokenLoss((context) => (active ? part.loss(context) : { loss: context.policy.logp.mul(0) }), { ...given, columns }, full);
 }
 
+/** A policy whose forward passes give numbers that depend on the tokens alone: five a token, or one log-probability. */
+const someValues: PolicyService = {
+  generate: () => Promise.reject(new Error('no policy')),
+  nudged: () => Promise.reject(new Error('no policy')),
+  logps: async (sequences) => sequences.map(({ tokens }) => Float64Array.from(tokens, (t) => -1 - Math.sin(t) ** 2)),
+  measure: async (sequences) =>
+    sequences.map(({ tokens }) =>
+      Float64Array.from([...tokens].flatMap((t) => [0, 1, 2, 3, 4].map((j) => Math.sin(t * (j + 1)) + 0.1 * j))),
+    ),
+};
+
 async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, more: Settings): Promise<number[]> {
-  const host = hostOf(recipe, [{ name: 'r', score: (_, completions) => completions.map((c, i) => c.length + i) }], more);
+  const rewards = [{ name: 'r', score: (_: unknown, completions: readonly string[]) => completions.map((c, i) => c.length + i) }];
+  const host = hostOf(recipe, rewards, more, someValues);
   const { slots } = recipe;
   if (slot === 'advantage') {
+    batch.reference_logp ??= batch.old_logp.map((x) => 0.9 * x - 0.05);
+    await slots.advantage.prepare?.(batch, host.context('advantage', slots.advantage));
     const out = slots.advantage.compute(batch, host.context('advantage', slots.advantage));
     return Array.from(out.length === batch.tokens ? out : batch.spread(out));
   }

@@ -1,6 +1,20 @@
 import type { Settings } from '../../../src/contracts/index.js';
-import { compile, grad, mul, NDArray, sum, type Tensor } from '../../../src/tensor/index.js';
-import type { LossContext, TokenLoss } from '../../../src/train/rl/contract.js';
+import {
+  compile,
+  concat,
+  exp,
+  grad,
+  log,
+  maximum,
+  mul,
+  NDArray,
+  sub,
+  sum,
+  type Tensor,
+  unsqueeze,
+  zerosLike,
+} from '../../../src/tensor/index.js';
+import type { LossContext, PolicyTensors, TokenLoss } from '../../../src/train/rl/contract.js';
 import { sequenceOps } from '../../../src/train/rl/sequenceOps.js';
 import { numbers } from './support.js';
 
@@ -55,6 +69,22 @@ export interface TokenResult {
 
 type Given = Readonly<Record<string, Tensor>>;
 
+/** How the tokens that were not drawn share what is left: token 0 is the drawn one. */
+const others = [0.6, 0.3, 0.1];
+
+/** A policy over four tokens that gives the drawn one, token 0, the log-probabilities logp. */
+function policyOf(logp: Tensor): PolicyTensors {
+  const rest = log(maximum(sub(1, exp(logp)), 1e-30));
+  const logits = concat([unsqueeze(logp, 2), ...others.map((share) => unsqueeze(rest.add(Math.log(share)), 2))], 2);
+  return {
+    logp,
+    logits: () => logits,
+    entropy: () => mul(logp, -1),
+    hidden: () => unsqueeze(logp, 2),
+    targets: zerosLike(logp).cast('i32'),
+  };
+}
+
 /** Runs a token loss in the float64 interpreter, with logits whose log-probabilities are the case's. */
 export async function runTokenLoss(
   loss: (context: LossContext) => TokenLoss,
@@ -72,7 +102,8 @@ export async function runTokenLoss(
     (logp: Tensor, arrays: Given, columns: Given, scalars: Given, at: Given) => {
       const mask = arrays.mask as Tensor;
       const context = {
-        policy: { logp, entropy: () => mul(logp, -1) },
+        policy: policyOf(logp),
+        old: policyOf(arrays.old as Tensor),
         old_logp: arrays.old,
         reference_logp: arrays.reference,
         advantage: arrays.advantage,

@@ -97,8 +97,13 @@ const noPolicy: PolicyService = {
   nudged: () => Promise.reject(new Error('no policy')),
 };
 
-/** A host without a policy, at full settings of a recipe. */
-export function hostOf(recipe: RlRecipe, rewards: readonly NamedReward[] = [], more: Settings = {}): Host {
+/** A host at full settings of a recipe; without a policy unless one is given. */
+export function hostOf(
+  recipe: RlRecipe,
+  rewards: readonly NamedReward[] = [],
+  more: Settings = {},
+  policy: PolicyService = noPolicy,
+): Host {
   return new Host({
     key: randomKey(5),
     max_steps: 10,
@@ -107,7 +112,7 @@ export function hostOf(recipe: RlRecipe, rewards: readonly NamedReward[] = [], m
     rewards,
     problems: 20,
     settings: { ...recipe.settings, ...more },
-    policy: () => noPolicy,
+    policy: () => policy,
   });
 }
 

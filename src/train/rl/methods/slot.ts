@@ -35,6 +35,7 @@ export const limitInputs = [
   'rewards that differ',
   'no greedy sample',
   'others worth nothing',
+  'two of four right',
 ] as const;
 export type RlLimitInputs = (typeof limitInputs)[number];
 
