@@ -6,6 +6,8 @@ declare module 'jstat' {
       /** quantile */
       inv(p: number, dof: number): number;
     };
+    /** quantile */
+    beta: { inv(p: number, alpha: number, beta: number): number };
     normal: { inv(p: number, mean: number, sd: number): number };
     noncentralt: { cdf(x: number, dof: number, noncentrality: number): number };
   }

@@ -33,7 +33,7 @@ export const plainScaffold: Scaffold = {
 
 /** A completion of a scaffolded problem as a trajectory. `drawn` says which log-probabilities belong to its distribution. */
 export function completionTrajectory(
-  { prompt, context, replay_context, notes = {} }: Scaffolded,
+  { prompt, context, replay_context, prefix = '', notes = {} }: Scaffolded,
   { tokens, text, finish_reason, logps, sampling_logps, entropies }: Completion,
   {
     drawn = 'sampling',
@@ -51,7 +51,7 @@ export function completionTrajectory(
     tokens,
     logps: drawn === 'sampling' ? sampling_logps : logps,
     entropies,
-    text,
+    text: prefix + text,
     finish_reason,
     trains,
     notes: { ...notes, ...more },
