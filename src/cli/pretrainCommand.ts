@@ -8,8 +8,9 @@ import { slotDefaults } from '../lab/pretrain/recipe.js';
 import { type PretrainDryRun, type PretrainEvent, type PretrainSummary, pretrainDryRun, pretrainRun } from '../lab/pretrainRun.js';
 import type { ConfigRecord } from './config/file.js';
 import { addConfigFlags, type ConfigNames, configOf } from './config/flags.js';
-import { duration, si } from './format.js';
-import { exitCodes, type Io } from './io.js';
+import { si } from './format.js';
+import type { Io } from './io.js';
+import { finishedText, gib, placeText, runTraining, type StartEvent } from './trainAction.js';
 import { TrainProgress } from './trainProgress.js';
 
 const names: ConfigNames = {
@@ -47,64 +48,27 @@ Ctrl-C saves a checkpoint; the same command goes on from the newest one. docs/tr
 
 async function runPretrain({ json = false, ...flags }: ConfigRecord & { readonly json?: boolean }, io: Io): Promise<number> {
   const config = await configOf(pretrainSchema, flags, names);
-  const abort = new AbortController();
-  // once: a second signal ends the process
-  const stop = (): void => abort.abort();
-  process.once('SIGINT', stop);
-  process.once('SIGTERM', stop);
-  const progress = new TrainProgress(io.stderr);
-  const onEvent = (event: PretrainEvent): void => {
-    if (event.type === 'stage') progress.stage(event.what);
-    else if (event.type === 'metrics') progress.metrics(event.line);
-    else {
-      progress.clear();
-      io.stderr.write(`${startText(event, config)}\n`);
-      progress.start(event.figures.steps, event.resumed_step ?? 0);
-    }
-  };
-  try {
-    const result = config.dry_run
-      ? await pretrainDryRun(config, { onEvent })
-      : await pretrainRun(config, { onEvent, signal: abort.signal });
-    progress.clear();
-    const text = 'ledger' in result ? summaryText(result) : dryRunText(result);
-    io.stdout.write(json ? `${JSON.stringify(result)}\n` : `${text}\n`);
-    return 'status' in result && result.status === 'diverged' ? exitCodes.failed : exitCodes.done;
-  } catch (error) {
-    progress.clear();
-    if (!abort.signal.aborted) throw error;
-    io.stderr.write('Stopped. What was trained is saved; the same command goes on from there.\n');
-    return exitCodes.interrupted;
-  } finally {
-    process.off('SIGINT', stop);
-    process.off('SIGTERM', stop);
-  }
+  return runTraining<PretrainEvent, PretrainSummary | PretrainDryRun>(io, {
+    json,
+    progress: new TrainProgress(io.stderr),
+    run: (hooks) => (config.dry_run ? pretrainDryRun(config, hooks) : pretrainRun(config, hooks)),
+    startText: (event) => startText(event, config),
+    resultText: (result) => ('ledger' in result ? summaryText(result) : dryRunText(result)),
+  });
 }
-
-const gib = (bytes: number): string => `${(bytes / 2 ** 30).toFixed(2)} GiB`;
 
 const sizeText = ({ parameters, vocab_size, tokens, epochs, steps }: PretrainFigures): string =>
   `${si(parameters)} parameters (vocabulary ${vocab_size}), ${steps} steps, ${si(tokens)} tokens (${epochs.toFixed(2)} epochs)`;
 
-function startText(
-  { output_dir, figures, resumed_step }: Extract<PretrainEvent, { type: 'start' }>,
-  { save_steps }: PretrainConfig,
-): string {
-  const from = resumed_step === null ? '' : `; going on from step ${resumed_step}`;
-  const never = save_steps === 0 ? ' No checkpoints before the end (save_steps 0).' : '';
-  return `${sizeText(figures)}; in ${output_dir}${from}.${never}`;
-}
+const startText = (event: StartEvent<PretrainFigures>, { save_steps }: PretrainConfig): string =>
+  `${sizeText(event.figures)}; ${placeText(event, save_steps)}`;
 
-function summaryText({ status, was_finished, metrics, output_dir, ledger, steps }: PretrainSummary): string {
-  const values = Object.entries(metrics).map(([name, value]) => `  ${name.padEnd(18)} ${value.toFixed(4)}`);
-  const cost = `${si(ledger.tokens_trained)} tokens, ${si(ledger.model_flops + ledger.optimizer_flops)} FLOPs, ${duration(ledger.wall_seconds)}`;
-  if (status === 'diverged')
-    return `The loss left the finite numbers after ${cost}. Lower learning_rate, or raise warmup_ratio. ${output_dir}/metrics.jsonl has the curve.`;
-  const head = was_finished ? `This run had finished (${steps} steps); --overwrite_output_dir does it again.` : `Finished ${steps} steps.`;
-  return [head, ...values, `  ${cost}`, `The model is in ${output_dir}; try: vitro generate --model ${output_dir} --prompt "..."`].join(
-    '\n',
-  );
-}
+const summaryText = (summary: PretrainSummary): string =>
+  finishedText(summary, {
+    cost: ({ tokens_trained }) => `${si(tokens_trained)} tokens`,
+    advice: 'Lower learning_rate, or raise warmup_ratio.',
+    next: `The model is in ${summary.output_dir}; try: vitro generate --model ${summary.output_dir} --prompt "..."`,
+  });
 
 function dryRunText({ config, model, recipe, packing, figures }: PretrainDryRun): string {
   const { state_bytes, activation_bytes_estimate, training_tokens, validation_tokens, tokens_per_step, model_flops } = figures;

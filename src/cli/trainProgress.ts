@@ -7,6 +7,22 @@ interface Output {
   readonly columns?: number;
 }
 
+/** A metric as the line of progress shows it. */
+export interface ShownMetric {
+  /** names, the first that a line of metrics has is shown */
+  readonly keys: readonly string[];
+  readonly label: string;
+  readonly digits: number;
+  /** a line that has it is always shown, also where the output is no terminal */
+  readonly isEvaluation?: true;
+}
+
+/** What pretraining shows. */
+export const pretrainMetrics: readonly ShownMetric[] = [
+  { keys: ['loss'], label: 'loss', digits: 4 },
+  { keys: ['val/bpb'], label: 'val/bpb', digits: 4, isEvaluation: true },
+];
+
 /** About so many lines where the output is no terminal. */
 const plainLines = 20;
 
@@ -16,14 +32,14 @@ export class TrainProgress {
   #first = 0;
   #step = 0;
   #began = 0;
-  #shown = -1;
+  #lines = -1;
   #painted = false;
-  #loss: number | null = null;
-  #speed = 0;
-  #evaluation = '';
+  #speed = '';
+  readonly #values = new Map<ShownMetric, number>();
 
   constructor(
     readonly output: Output,
+    readonly shown: readonly ShownMetric[] = pretrainMetrics,
     readonly now: () => number = () => performance.now(),
   ) {}
 
@@ -42,17 +58,24 @@ export class TrainProgress {
 
   metrics(line: MetricsLine): void {
     this.#step = line.global_step ?? this.#step;
-    if (line.loss !== undefined) this.#loss = line.loss;
-    this.#speed = line.tokens_per_second ?? this.#speed;
-    const bpb = line['val/bpb'];
-    if (typeof bpb === 'number') this.#evaluation = `  val/bpb ${bpb.toFixed(4)}`;
+    let evaluated = false;
+    for (const metric of this.shown) {
+      const key = metric.keys.find((name) => line[name] !== undefined);
+      if (key === undefined) continue;
+      evaluated ||= metric.isEvaluation === true;
+      const value = line[key];
+      if (typeof value === 'number') this.#values.set(metric, value);
+      else this.#values.delete(metric);
+    }
+    if (typeof line.tokens_per_second === 'number') this.#speed = `  ${si(line.tokens_per_second)} tokens/s`;
+    else if (typeof line.step_time === 'number') this.#speed = `  ${line.step_time.toFixed(2)} s/step`;
     if (this.output.isTTY) {
       this.#paint(this.#text());
       return;
     }
     const share = Math.floor((this.#step / this.#steps) * plainLines);
-    if (share === this.#shown && typeof bpb !== 'number') return;
-    this.#shown = share;
+    if (share === this.#lines && !evaluated) return;
+    this.#lines = share;
     this.output.write(`${this.#text()}\n`);
   }
 
@@ -60,9 +83,12 @@ export class TrainProgress {
     const elapsed = (this.now() - this.#began) / 1000;
     const done = this.#step - this.#first;
     const left = done > 0 ? (elapsed * (this.#steps - this.#step)) / done : 0;
-    const loss = this.#loss === null ? '' : `  loss ${this.#loss.toFixed(4)}`;
+    const values = this.shown.flatMap((metric) => {
+      const value = this.#values.get(metric);
+      return value === undefined ? [] : [`  ${metric.label} ${value.toFixed(metric.digits)}`];
+    });
     const eta = this.#step < this.#steps && done > 0 ? `, about ${duration(left)} left` : '';
-    return `step ${this.#step}/${this.#steps}${loss}${this.#evaluation}  ${si(this.#speed)} tokens/s  [${duration(elapsed)}${eta}]`;
+    return `step ${this.#step}/${this.#steps}${values.join('')}${this.#speed}  [${duration(elapsed)}${eta}]`;
   }
 
   #paint(text: string): void {

@@ -1,9 +1,7 @@
 import { z } from 'zod';
-import { flag, knob, nonNegative, oneOf, positive, share, text, whole } from '../config/fields.js';
-
-/** A method of a slot, or one with settings: `quest`, {method: quest, scale: 2}, or settings for the usual method. */
-const slotChoice = z.union([text(), z.record(z.string(), knob())], { error: 'the name of a method, or a record of its settings' });
-export type SlotChoice = z.output<typeof slotChoice>;
+import { flag, positive, share, text, whole } from '../config/fields.js';
+import { optimizationKeys, rhythmKeys, runKeys } from '../training/keys.js';
+import { slotChoice } from '../training/slotChoice.js';
 
 const dataset = z.strictObject({
   path: text().describe('a file, folder or glob, a bundled corpus (shakespeare), or a dataset of the hub'),
@@ -62,51 +60,32 @@ export const pretrainSchema = z.strictObject({
   max_steps: whole(1).optional().describe('steps in all; goes before num_train_epochs. Default 1000'),
   num_train_epochs: positive().optional().describe('passes over the training tokens'),
 
-  optim: text().optional().describe('optimizer: a method of the slot optimizer ("vitro methods --slot optimizer"). Default adamw'),
-  learning_rate: positive().optional().describe("peak learning rate; default: the optimizer's"),
-  weight_decay: nonNegative().optional().describe('default 0.1 where the optimizer decays'),
-  adam_beta1: share().optional(),
-  adam_beta2: share().optional().describe('default 0.95'),
-  adam_epsilon: positive().optional(),
-  lr_scheduler_type: text()
-    .optional()
-    .describe("schedule: a method of the slot schedule, or Hugging Face's names for them. Default cosine"),
-  warmup_ratio: share().default(0.05).describe('share of all steps in which the learning rate rises'),
-  warmup_steps: whole(0).optional().describe('overrides warmup_ratio'),
-  max_grad_norm: nonNegative().default(1).describe('gradients are scaled down to this global norm; 0 = never'),
+  ...optimizationKeys({
+    learning_rate: "the optimizer's",
+    weight_decay: '0.1',
+    adam_beta2: '0.95',
+    schedule: 'cosine',
+    warmup_ratio: 0.05,
+  }),
   ema_decay: share().default(0).describe('decay of a moving average of the weights, evaluated and saved beside them; 0 = none'),
 
-  optimizer: slotChoice.optional().describe('settings of the optimizer: {momentum: 0.9}'),
-  schedule: slotChoice.optional().describe('settings of the schedule: {decay_ratio: 0.1}'),
-  objective: slotChoice.optional().describe('method of the slot objective. Default next-token'),
-  attention: slotChoice.optional().describe('method of the slot attention. Default softmax'),
-  position: slotChoice.optional().describe('method of the slot position. Default rope'),
-  tokenization: slotChoice.optional().describe('method of the slot tokenization. Default deterministic'),
+  objective: slotChoice().optional().describe('method of the slot objective. Default next-token'),
+  attention: slotChoice().optional().describe('method of the slot attention. Default softmax'),
+  position: slotChoice().optional().describe('method of the slot position. Default rope'),
+  tokenization: slotChoice().optional().describe('method of the slot tokenization. Default deterministic'),
 
-  logging_steps: whole(1).default(10).describe('a line of metrics.jsonl every so many steps'),
-  eval_strategy: oneOf(['steps', 'epoch', 'no'])
-    .default('steps')
-    .describe('when a part of the validation text is scored during training; all of it is scored at the end'),
-  eval_steps: whole(1).optional().describe('with eval_strategy steps; default: a tenth of all steps'),
+  ...rhythmKeys({
+    logging_steps: 10,
+    evaluated: 'when a part of the validation text is scored during training; all of it is scored at the end',
+  }),
   eval_tokens: whole(1).default(16384).describe('tokens of an evaluation during training'),
   max_eval_tokens: whole(1).default(1_000_000).describe('tokens of the evaluation at the end, at most'),
-  save_steps: whole(0).optional().describe('a checkpoint every so many steps; 0 = only at the end. Default: a tenth of all steps'),
-  save_total_limit: whole(1).default(2).describe('older checkpoints are removed'),
 
-  seed: whole(0).default(42),
-  threads: whole(1).optional().describe('default: all cores'),
-  output_dir: text().optional().describe('default: runs/pretrain-RUN_NAME'),
-  run_name: text().optional().describe('default: dataset and model'),
-  report_to: z
-    .union([text(), z.array(text())], { error: 'a name or a list of names' })
-    .default('jsonl')
-    .describe('jsonl (metrics.jsonl, always written) or none'),
-  resume_from_checkpoint: z
-    .union([flag(), text()], { error: 'true, false or a checkpoint folder within output_dir' })
-    .default(true)
-    .describe('go on with the run in output_dir if its configuration is equal; a folder checkpoint-N of it goes back to that step'),
-  overwrite_output_dir: flag().default(false).describe('start over: removes the run that output_dir holds'),
-  dry_run: flag().default(false).describe('print what would run, with parameters, tokens, FLOPs and memory, and stop'),
+  ...runKeys({
+    output_dir: 'runs/pretrain-RUN_NAME',
+    run_name: 'dataset and model',
+    dry_run: 'print what would run, with parameters, tokens, FLOPs and memory, and stop',
+  }),
 });
 
 export type PretrainConfig = z.output<typeof pretrainSchema>;

@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { type DecoderConfig, loadModel, readConfig, resolveModelFolder } from '../../models/index.js';
 import type { ParamTree } from '../../nn/param.js';
 import type { NDArray } from '../../tensor/array.js';
 import { VitroError } from '../../tensor/errors.js';
-import { type Tree, treeEntries } from '../../tensor/tree.js';
 import { lookUp, UsageError } from '../names.js';
 import type { Recipe, SlotSettings } from '../recipe.js';
+import { weightsHash } from '../training/weights.js';
 import type { PretrainConfig } from './config.js';
 import { defaultPreset, presets } from './presets.js';
 
@@ -20,13 +19,6 @@ export interface ModelChoice {
   readonly tuned: Readonly<Record<string, SlotSettings>>;
   /** parameters to start from, and what names them */
   readonly start?: { readonly params: ParamTree<NDArray>; readonly sha256: string };
-}
-
-function weightsHash(params: ParamTree<NDArray>): string {
-  const hash = createHash('sha256');
-  for (const [path, { dtype, shape, data }] of treeEntries<NDArray>(params as Tree<NDArray>))
-    hash.update(`${path} ${dtype} ${shape.join()}\n`).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-  return hash.digest('hex');
 }
 
 async function continued(nameOrPath: string): Promise<ModelChoice> {

@@ -13,6 +13,7 @@ import type { PretrainArguments, PretrainRecipe } from '../../train/pretrain.js'
 import { trainedSpecs } from '../../train/step.js';
 import { UsageError } from '../names.js';
 import { partOf, type Recipe } from '../recipe.js';
+import { rhythmOf } from '../training/rhythm.js';
 import { evaluationOf, packingOf, tokenize, trainingBatches } from './batches.js';
 import type { PretrainConfig } from './config.js';
 import { decoderConfigOf, modelChoice } from './model.js';
@@ -63,24 +64,11 @@ export interface PlanHooks {
   readonly onStage?: (what: string) => void;
 }
 
-function argumentsOf(config: PretrainConfig, stepsPerEpoch: number): PretrainPlan['args'] {
-  const { num_train_epochs, eval_strategy, warmup_steps, warmup_ratio } = config;
-  const max_steps = config.max_steps ?? (num_train_epochs === undefined ? 1000 : Math.max(1, Math.ceil(num_train_epochs * stepsPerEpoch)));
-  const tenth = Math.max(1, Math.round(max_steps / 10));
-  const warmup = warmup_steps ?? Math.min(max_steps - 1, Math.round(warmup_ratio * max_steps));
-  if (warmup >= max_steps) throw new UsageError(`warmup_steps: ${warmup} is not allowed; it must be below max_steps, ${max_steps}`);
-  const eval_steps = { no: 0, steps: config.eval_steps ?? tenth, epoch: Math.max(1, Math.round(stepsPerEpoch)) }[eval_strategy];
-  return {
-    max_steps,
-    gradient_accumulation_steps: config.gradient_accumulation_steps,
-    warmup_steps: warmup,
-    max_grad_norm: config.max_grad_norm,
-    ema_decay: config.ema_decay,
-    logging_steps: config.logging_steps,
-    eval_steps,
-    save_steps: config.save_steps ?? tenth,
-  };
-}
+const argumentsOf = (config: PretrainConfig, stepsPerEpoch: number): PretrainPlan['args'] => ({
+  ...rhythmOf(config, stepsPerEpoch, { max_steps: 1000 }),
+  gradient_accumulation_steps: config.gradient_accumulation_steps,
+  ema_decay: config.ema_decay,
+});
 
 const bytesOf = (specs: readonly ParamSpec[]): number => specs.reduce((n, { shape }) => n + 4 * shape.reduce((a, b) => a * b, 1), 0);
 
