@@ -1,13 +1,16 @@
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../../src/contracts/index.js';
+import { NDArray } from '../../../src/tensor/index.js';
 import type { RolloutBatch } from '../../../src/train/rl/batch.js';
 import type { RlRecipe } from '../../../src/train/rl/compose.js';
 import { chainOf, partsOf } from '../../../src/train/rl/compose.js';
-import type { PolicyService, SlotName } from '../../../src/train/rl/contract.js';
+import type { HostContext, PolicyService, SlotName, Update } from '../../../src/train/rl/contract.js';
 import { rlMethods } from '../../../src/train/rl/methods/index.js';
 import { limitInputs, type RlLimit, type RlMethod } from '../../../src/train/rl/methods/slot.js';
+import type { Segment } from '../../../src/train/rl/trajectory.js';
 import { type CaseOptions, runTokenLoss, tokenCase } from './graph.js';
-import { batchOf, hostOf, mixedBatch, numbers, recipeOf, type SampleSpec, sample } from './support.js';
+import { madeUpPolicy, promptValues, rolloutValues, scaffoldValues } from './slots.js';
+import { batchOf, hostOf, mixedBatch, numbers, recipeOf, type SampleSpec, sample, tokenizer } from './support.js';
 
 const all = Object.values(rlMethods);
 
@@ -19,6 +22,7 @@ const batches: Readonly<Record<string, () => RolloutBatch>> = {
   'equal lengths': () =>
     batchOf(Array.from({ length: 6 }, (_, i) => ({ group: i < 4 ? 'a' : 'b', reward: [1, 0, 0.3, 0.3, 2, -1][i] as number, length: 4 }))),
   'full lengths': () => batchOf(Array.from({ length: 4 }, (_, i) => ({ group: 'a', reward: i % 2, length: 8 }))),
+  'one group': () => batchOf([1, 0, 0.5, 0].map((reward, i): SampleSpec => ({ group: 'a', reward, length: 1 + i }))),
   'rewards that differ': () =>
     batchOf([1, 0, 0.5, 2, 2, 0].map((reward, i): SampleSpec => ({ group: i < 3 ? 'a' : 'b', reward, length: 1 + i }))),
   'two of four right': () =>
@@ -79,9 +83,36 @@ async function tokensOf(
   return runTokenLoss((context) => (active ? part.loss(context) : { loss: context.policy.logp.mul(0) }), { ...given, columns }, full);
 }
 
-/** A policy whose forward passes give numbers that depend on the tokens alone: five a token, or one log-probability. */
+/** What `someValues` writes behind a context: a character that depends on all tokens before it, and eos once there are nine. */
+const writes = '0123456789;#=+';
+const written = (before: readonly number[]): number =>
+  before.length >= 9 ? 2 : (tokenizer.encode(writes)[before.reduce((h, t, i) => (7 * h + t + i) % 1009, 1) % writes.length] as number);
+
+/**
+ * A policy whose completions depend on the context alone, and whose forward passes give numbers that depend on the tokens alone: five a token, or one
+ * log-probability.
+ */
 const someValues: PolicyService = {
-  generate: () => Promise.reject(new Error('no policy')),
+  generate: async (requests, { max_tokens = 8, stop = [] } = {}) =>
+    requests.map(({ context, n = 1 }, prompt) =>
+      Array.from({ length: n }, (_, index) => {
+        const tokens: number[] = [];
+        const ended = () => tokens.at(-1) === 2 || stop.some((end) => tokenizer.decode(tokens).endsWith(end));
+        while (tokens.length < max_tokens && !ended()) tokens.push(written([...context, ...tokens]));
+        const values = Float32Array.from(tokens, (t) => -0.5 - Math.cos(t) ** 2);
+        const text = tokenizer.decode(tokens, { skip_special_tokens: true });
+        return {
+          prompt,
+          index,
+          tokens: Int32Array.from(tokens),
+          text: stop.reduce((own, end) => (own.endsWith(end) ? own.slice(0, -end.length) : own), text),
+          finish_reason: ended() ? 'stop' : 'length',
+          logps: values,
+          sampling_logps: values,
+          entropies: values,
+        };
+      }),
+    ),
   nudged: () => Promise.reject(new Error('no policy')),
   logps: async (sequences) => sequences.map(({ tokens }) => Float64Array.from(tokens, (t) => -1 - Math.sin(t) ** 2)),
   measure: async (sequences) =>
@@ -90,7 +121,32 @@ const someValues: PolicyService = {
     ),
 };
 
-async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, more: Settings): Promise<number[]> {
+/** Where an update slot brings w, from 0 by gradient descent on (w - 1)^2 / 2. */
+async function descent(update: Update, batch: RolloutBatch, context: HostContext): Promise<number> {
+  let w = 0;
+  await update.run({
+    ...context,
+    batch,
+    train: async (samples, { rate = 1 } = {}) => {
+      w -= 0.1 * rate * (w - 1) * (samples.length / batch.size);
+      return {};
+    },
+    parameters: {
+      snapshot: () => ({ w: new NDArray('f32', [], Float32Array.of(w)) }),
+      interpolate: ({ w: from }, alpha) => {
+        const at = (from as NDArray).item();
+        w = at + alpha * (w - at);
+      },
+    },
+  });
+  return w;
+}
+
+async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, more: Settings, inputs?: string): Promise<number[]> {
+  const made = hostOf(recipe, [], more, madeUpPolicy());
+  if (slot === 'prompts') return promptValues(recipe, made);
+  if (slot === 'scaffold') return scaffoldValues(recipe, made);
+  if (slot === 'rollout' && inputs === 'chain problems') return rolloutValues(recipe, made);
   const rewards = [{ name: 'r', score: (_: unknown, completions: readonly string[]) => completions.map((c, i) => c.length + i) }];
   const host = hostOf(recipe, rewards, more, someValues);
   const { slots } = recipe;
@@ -100,9 +156,26 @@ async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, 
     const out = slots.advantage.compute(batch, host.context('advantage', slots.advantage));
     return Array.from(out.length === batch.tokens ? out : batch.spread(out));
   }
+  if (slot === 'rollout') {
+    const prompts = ['1+2=', '7*8=', '30', '55'].map((text, id) => {
+      const tokens = tokenizer.encode(text);
+      return { prompt: { id, text, tokens, place: id, columns: {} }, context: tokens };
+    });
+    const trajectories = await slots.rollout.sample(prompts, {
+      ...host.context('rollout', slots.rollout),
+      num_generations: 2,
+      score: async (own) => Float64Array.from(own, (t) => t.text.length),
+      scaffold: async () => prompts,
+    });
+    const ofSegment = (s: Segment): number[] => [...s.context, ...s.tokens, ...s.actions, ...s.logps, ...s.entropies, s.parent];
+    return trajectories.flatMap(({ segments, text, prompt }) => [prompt.id, ...segments.flatMap(ofSegment), ...tokenizer.encode(text)]);
+  }
   if (slot === 'aggregate') return Array.from(slots.aggregate.weights(batch.lengths, host.settings));
   if (slot === 'filter') return [...slots.filter.keep(batch, host.context('filter', slots.filter))];
   if (slot === 'reward') return (await slots.reward.score(batch.samples, host.context('reward', slots.reward))).map((s) => s.reward);
+  if (slot === 'buffer')
+    return (await slots.buffer.exchange(batch, host.context('buffer', slots.buffer))).map((s) => s.reward + s.trajectory.age);
+  if (slot === 'update') return [await descent(slots.update, batch, host.context('update', slots.update))];
   throw new Error(`the suite cannot compare the slot ${slot}`);
 }
 
@@ -125,8 +198,8 @@ async function differences(method: RlMethod, limit: RlLimit, at: { readonly insi
   }
   const batch = (at.inside ? batches : elsewhere)[limit.inputs ?? '']?.() ?? mixedBatch();
   const [x, y] = [
-    await hostValue(own, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...settings }),
-    await hostValue(parent, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...parentSettings }),
+    await hostValue(own, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...settings }, limit.inputs),
+    await hostValue(parent, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...parentSettings }, limit.inputs),
   ];
   if (x.length !== y.length) return Number.POSITIVE_INFINITY;
   return Math.max(...x.map((v, i) => Math.abs(v - (y[i] as number))));

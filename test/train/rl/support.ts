@@ -53,23 +53,28 @@ export interface SampleSpec {
   readonly greedy?: boolean;
   /** places of tokens that the policy did not choose */
   readonly forced?: readonly number[];
+  /** what the completion says, a token a character; its length is then `length` */
+  readonly text?: string;
+  /** of its segment */
+  readonly role?: string;
 }
 
 /** A scored sample with made-up tokens. */
-export function sample({ group, reward, length, trains, greedy, forced = [] }: SampleSpec, next: () => number): ScoredSample {
-  const tokens = Int32Array.from({ length }, () => 4 + Math.floor(next() * 90));
-  const trajectory = flatTrajectory({
+export function sample({ group, reward, length, trains, greedy, forced = [], text, role }: SampleSpec, next: () => number): ScoredSample {
+  const tokens = text === undefined ? Int32Array.from({ length }, () => 4 + Math.floor(next() * 90)) : tokenizer.encode(text);
+  const made = flatTrajectory({
     prompt: { id: 0, text: 'q', tokens: Int32Array.of(5, 6), place: 0, columns: {} },
     context: Int32Array.from({ length: 1 + Math.floor(next() * 5) }, () => 4 + Math.floor(next() * 90)),
     tokens,
     logps: Float32Array.from({ length }, () => -0.1 - 3 * next()),
     entropies: Float32Array.from({ length }, () => next()),
-    text: 'a',
+    text: text ?? 'a',
     finish_reason: 'stop',
     actions: Uint8Array.from({ length }, (_, j) => (forced.includes(j) ? 0 : 1)),
     ...(trains === undefined ? {} : { trains }),
     notes: greedy ? { greedy: true } : {},
   });
+  const trajectory = role === undefined ? made : { ...made, segments: made.segments.map((s) => ({ ...s, role })) };
   return { trajectory, segments: trajectory.segments, group, reward, rewards: { r: reward } };
 }
 
@@ -106,7 +111,7 @@ export function hostOf(
 ): Host {
   return new Host({
     key: randomKey(5),
-    max_steps: 10,
+    progress: () => 0,
     tokenizer,
     eos: new Set([2]),
     rewards,
