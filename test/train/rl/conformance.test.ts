@@ -17,6 +17,12 @@ const all = Object.values(rlMethods);
 /** A method as users begin a composition with it. */
 const specOf = (method: RlMethod): string => (method.recipe ? method.id : `${method.parent}+${method.id}`);
 
+/** Two of three right, one of them with two steps behind the answer. */
+const withRedundantSteps = (): RolloutBatch =>
+  batchOf(
+    ['3+4=7;7+1=8#8', '3+4=7#7', '3+4=7;7-4=3;7=7#7'].map((text, i) => ({ group: 'a', reward: i > 0 ? 1 : 0, length: text.length, text })),
+  );
+
 /** Batches of a restriction. */
 const batches: Readonly<Record<string, () => RolloutBatch>> = {
   'equal lengths': () =>
@@ -27,12 +33,24 @@ const batches: Readonly<Record<string, () => RolloutBatch>> = {
     batchOf([1, 0, 0.5, 2, 2, 0].map((reward, i): SampleSpec => ({ group: i < 3 ? 'a' : 'b', reward, length: 1 + i }))),
   'two of four right': () =>
     batchOf([1, 0, 1, 0, 0, 1, 1, 0].map((reward, i): SampleSpec => ({ group: i < 4 ? 'a' : 'b', reward, length: 1 + i }))),
+  'redundant steps': withRedundantSteps,
   'others worth nothing': () =>
     batchOf([1, 0, 0, 0].map((reward, i): SampleSpec => ({ group: i < 1 ? 'a' : 'b', reward: i < 1 ? 0 : reward, length: 2 }))),
 };
 
 /** Batches that a restriction excludes, where the mixed one is not enough. */
 const elsewhere: Readonly<Record<string, () => RolloutBatch>> = {
+  'redundant steps': withRedundantSteps,
+  'no roles': () =>
+    batchOf(
+      ['conquer', 'divide', 'divide'].map((role, i) => ({
+        group: i > 0 ? 'd' : 'c',
+        reward: 0,
+        length: 3,
+        text: i > 1 ? 'a;b' : 'c',
+        role,
+      })),
+    ),
   'no greedy sample': () =>
     batchOf(
       [1, 0, 0.5].map((reward, i): SampleSpec => ({ group: 'a', reward, length: 2, ...(i === 2 ? { trains: false, greedy: true } : {}) })),

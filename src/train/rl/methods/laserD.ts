@@ -1,4 +1,5 @@
 import { wrap } from '../compose.js';
+import type { Reward } from '../contract.js';
 import { withDifficultySteps } from '../parts/difficultySteps.js';
 import type { RlMethod } from './slot.js';
 
@@ -37,5 +38,5 @@ export const laserD: RlMethod = {
     cost: 'generated tokens',
     expect: 'gain',
   },
-  slots: { reward: wrap(withDifficultySteps) },
+  slots: { reward: wrap<Reward>(withDifficultySteps) },
 };

@@ -35,7 +35,19 @@ export const limitInputs = [
   'rewards that differ',
   'no greedy sample',
   'others worth nothing',
+  'one group',
   'two of four right',
+  'chain problems',
+  'majority that is right',
+  'confidences behind answers',
+  'verifier and dense scorer',
+  'certain answers',
+  'uniform policy',
+  'no process rewards',
+  'views that agree',
+  'one-character steps',
+  'redundant steps',
+  'no roles',
 ] as const;
 export type RlLimitInputs = (typeof limitInputs)[number];
 
