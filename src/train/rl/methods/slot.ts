@@ -48,6 +48,8 @@ export const limitInputs = [
   'one-character steps',
   'redundant steps',
   'no roles',
+  'fresh samples',
+  'no corpus text',
 ] as const;
 export type RlLimitInputs = (typeof limitInputs)[number];
 

@@ -8,7 +8,7 @@ const sumOf = (x: ArrayLike<number>): number => {
   for (let i = 0; i < x.length; i++) total += x[i] as number;
   return total;
 };
-const meanOf = (x: ArrayLike<number>): number => sumOf(x) / Math.max(1, x.length);
+export const meanOf = (x: ArrayLike<number>): number => sumOf(x) / Math.max(1, x.length);
 
 /** Standard deviation with n - 1 in the denominator; exactly 0 where all values are equal or there is only one. */
 export function deviation(x: ArrayLike<number>): number {
@@ -39,7 +39,7 @@ export function tokenRewards(batch: RolloutBatch, klCoef: number): Float64Array 
 }
 
 /** Reward of each sample [N] with everything that came at its tokens, KL included. */
-function totalRewards(batch: RolloutBatch, klCoef: number): Float64Array {
+export function totalRewards(batch: RolloutBatch, klCoef: number): Float64Array {
   const at = tokenRewards(batch, klCoef);
   return Float64Array.from({ length: batch.size }, (_, n) => {
     const { start, end } = batch.span(n);
@@ -48,7 +48,11 @@ function totalRewards(batch: RolloutBatch, klCoef: number): Float64Array {
 }
 
 /** Applies f to the values of each group. */
-function byGroup(batch: RolloutBatch, values: Float64Array, f: (own: Float64Array, start: number) => ArrayLike<number>): Float64Array {
+export function byGroup(
+  batch: RolloutBatch,
+  values: Float64Array,
+  f: (own: Float64Array, start: number) => ArrayLike<number>,
+): Float64Array {
   const out = new Float64Array(batch.size);
   for (let g = 0; g < batch.groups; g++) {
     const { start, end } = batch.group(g);
