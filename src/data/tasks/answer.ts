@@ -21,3 +21,20 @@ export function extractSteps(completion: string): string[] {
   const chain = (at < 0 ? completion : completion.slice(0, at)).trim();
   return chain === '' ? [] : chain.split(stepSeparator).map((step) => step.trim());
 }
+
+/** Stands before a confidence behind the answer: `step;step#answer~7`. */
+export const confidenceMarker = '~';
+
+/** The confidence that a single digit d says, the middle of its tenth: (d + 0.5) / 10. */
+export const digitConfidence = (digit: number): number => (digit + 0.5) / 10;
+
+/**
+ * A completion without its confidence, and the confidence in [0, 1] that follows the last `~`: one digit names a tenth (`~7` is 0.75), a decimal fraction
+ * is itself (`~0.8`). Null, and the text as it is, where none is readable.
+ */
+export function splitConfidence(completion: string): { readonly text: string; readonly confidence: number | null } {
+  const at = completion.lastIndexOf(confidenceMarker);
+  const said = at < 0 ? '' : completion.slice(at + 1).trim();
+  const value = /^\d$/.test(said) ? digitConfidence(Number(said)) : /^\d?\.\d+$/.test(said) ? Number(said) : Number.NaN;
+  return value >= 0 && value <= 1 ? { text: completion.slice(0, at), confidence: value } : { text: completion, confidence: null };
+}

@@ -19,7 +19,7 @@ import { stringFunctions } from './stringFunctions.js';
 import { subtraction } from './subtraction.js';
 import type { Task, TaskDataset } from './task.js';
 
-export { answerMarker, extractAnswer, extractSteps, stepSeparator, writeSolution } from './answer.js';
+export { answerMarker, confidenceMarker, extractAnswer, extractSteps, splitConfidence, stepSeparator, writeSolution } from './answer.js';
 export { type CorruptedSolution, corruptedSolution } from './corrupt.js';
 export { countdownForm, countdownSolutions } from './countdown.js';
 export { type CommonSettings, type TaskOptions, taskDataset, taskKnobs } from './dataset.js';

@@ -6,7 +6,8 @@ import type { RlMethod } from './methods/slot.js';
 
 /** A patch that keeps the part it finds and builds on it, so that it does not clash with the patch that put it there. */
 export interface Wrap<T> {
-  readonly wraps: (inner: T) => T;
+  /** a method, so that a part with a state of its own may wrap any other */
+  wraps(inner: T): T;
 }
 
 /** New parts by slot: replacements, or wrappers of what is there. */

@@ -3,6 +3,7 @@ import type { JsonValue } from '../../data/stream/batch.js';
 import type { Completion, Sampling } from '../../infer/index.js';
 import type { NDArray } from '../../tensor/array.js';
 import type { Tensor } from '../../tensor/graph.js';
+import type { SlotName } from './contract.js';
 import type { TaskTable } from './taskTable.js';
 
 /** What every part of a recipe states, and what its host stages are given. Legend: B rows, T tokens, V vocabulary, D hidden size. */
@@ -35,7 +36,7 @@ export interface Part<S = unknown> {
 export interface HostContext<S = unknown> {
   /** steps done before this one */
   readonly step: number;
-  /** step / max_steps */
+  /** share of the run that is done, by steps or by the budget of generated tokens, whichever is further */
   readonly progress: number;
   /** all settings of the recipe, as they stand in this step (see phases) */
   readonly settings: Settings;
@@ -43,8 +44,8 @@ export interface HostContext<S = unknown> {
   number(name: string): number;
   /** the part's own state */
   readonly state: S;
-  /** The context of another part, e.g. of the one that a wrapper holds. */
-  of<T>(part: Part<T>): HostContext<T>;
+  /** The context of another part, e.g. of the one that a wrapper holds. `slot` names the one that keeps its state, for a store that parts of several slots share. */
+  of<T>(part: Part<T>, slot?: SlotName): HostContext<T>;
   /** numbers that are kept for every problem of the data set, under names that the parts share */
   readonly tasks: TaskTable;
   /** Random key (u32 [2]) for a purpose: of this step, or of the whole run; equal in equal runs. */
@@ -79,6 +80,8 @@ export interface GenerateOptions {
   readonly stop?: readonly string[];
   /** distinguishes several calls of one step; default '' */
   readonly purpose?: string;
+  /** whose completions; the reference (with the need 'reference') is frozen. Default: the policy's */
+  readonly which?: 'policy' | 'reference';
 }
 
 /** Tokens behind a context, to be scored. */

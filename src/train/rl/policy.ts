@@ -81,7 +81,7 @@ export class Policy implements PolicyService {
 
   async generate(requests: readonly GenerateRequest[], given: GenerateOptions = {}): Promise<Completion[][]> {
     const { model, tokenizer, view, eos, settings, key, generated } = this.options;
-    const { objective: _, ...params } = this.#params('policy');
+    const { objective: _, ...params } = this.#params(given.which ?? 'policy');
     const words = keyWords(key(`generate ${given.purpose ?? ''}`));
     const out: Completion[][] = requests.map(() => []);
     for (const n of new Set(requests.map((r) => r.n ?? 1))) {

@@ -4,13 +4,14 @@ import { NDArray } from '../../../src/tensor/index.js';
 import type { RolloutBatch } from '../../../src/train/rl/batch.js';
 import type { RlRecipe } from '../../../src/train/rl/compose.js';
 import { chainOf, partsOf } from '../../../src/train/rl/compose.js';
-import type { HostContext, PolicyService, SlotName, Update } from '../../../src/train/rl/contract.js';
+import type { HostContext, NamedReward, PolicyService, SlotName, Update } from '../../../src/train/rl/contract.js';
 import { rlMethods } from '../../../src/train/rl/methods/index.js';
 import { limitInputs, type RlLimit, type RlMethod } from '../../../src/train/rl/methods/slot.js';
 import type { Segment } from '../../../src/train/rl/trajectory.js';
 import { type CaseOptions, runTokenLoss, tokenCase } from './graph.js';
 import { madeUpPolicy, promptValues, rolloutValues, scaffoldValues } from './slots.js';
 import { batchOf, hostOf, mixedBatch, numbers, recipeOf, type SampleSpec, sample, tokenizer } from './support.js';
+import { worlds } from './worlds.js';
 
 const all = Object.values(rlMethods);
 
@@ -165,8 +166,12 @@ async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, 
   if (slot === 'prompts') return promptValues(recipe, made);
   if (slot === 'scaffold') return scaffoldValues(recipe, made);
   if (slot === 'rollout' && inputs === 'chain problems') return rolloutValues(recipe, made);
-  const rewards = [{ name: 'r', score: (_: unknown, completions: readonly string[]) => completions.map((c, i) => c.length + i) }];
-  const host = hostOf(recipe, rewards, more, someValues);
+  const rewards: NamedReward[] = [
+    { name: 'r', score: (_, completions) => completions.map((c, i) => c.length + i) },
+    { name: 'second', weight: 0, score: (_, completions) => completions.map((c) => c.length) },
+  ];
+  const world = worlds[inputs ?? ''];
+  const host = hostOf(recipe, world?.rewards ?? rewards, more, world?.policy ?? someValues);
   const { slots } = recipe;
   if (slot === 'advantage') {
     batch.reference_logp ??= batch.old_logp.map((x) => 0.9 * x - 0.05);
@@ -214,7 +219,9 @@ async function differences(method: RlMethod, limit: RlLimit, at: { readonly insi
     const values = a.losses.flatMap((row, i) => row.map((x, t) => Math.abs(x - (b.losses[i]?.[t] as number))));
     return Math.max(...slopes, ...(limit.compare === 'gradient' ? [] : values));
   }
-  const batch = (at.inside ? batches : elsewhere)[limit.inputs ?? '']?.() ?? mixedBatch();
+  const world = worlds[limit.inputs ?? ''];
+  const batch =
+    (at.inside ? (world?.inside ?? batches[limit.inputs ?? '']) : (world?.elsewhere ?? elsewhere[limit.inputs ?? '']))?.() ?? mixedBatch();
   const [x, y] = [
     await hostValue(own, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...settings }, limit.inputs),
     await hostValue(parent, slot, batch, { max_completion_length: limit.slot === 'reward' ? 6 : 8, ...parentSettings }, limit.inputs),
