@@ -1,8 +1,9 @@
 import type { Settings } from '../../../contracts/index.js';
 import type { RolloutBatch } from '../batch.js';
 import type { Advantage, HostContext, Reward } from '../contract.js';
+import type { Sample } from '../trajectory.js';
 import { deviation } from './advantage.js';
-import { answerDefaults, answerReader, placesBy, tally } from './answers.js';
+import { answerDefaults, answerReader, tally } from './answers.js';
 
 /**
  * Learning from the whole distribution of a group's answers (Yu et al. 2025, arXiv:2510.02172). Legend: n samples of a group, c_j votes for its j-th answer,
@@ -79,21 +80,19 @@ export const withReferenceVotes = (inner: Reward): Reward => ({
   ...inner,
   name: `${inner.name}+reference-votes`,
   score: async (samples, context) => {
-    if (context.settings.prompt_weighting === true) {
-      const agreement = context.tasks.column(agreementColumn, -1);
-      const read = answerReader(context.settings);
-      const places = placesBy(samples, (s) => s.trajectory.prompt.id);
-      const fresh = places
-        .map(([i]) => (samples[i as number] as (typeof samples)[number]).trajectory.prompt)
-        .filter((p) => agreement[p.id] === -1);
-      const n = context.number('num_generations');
-      const drawn = await context.policy.generate(
-        fresh.map(({ id, tokens }) => ({ context: tokens, id, n })),
-        { purpose: 'reference votes', which: 'reference' },
-      );
-      for (const [k, { id }] of fresh.entries())
-        agreement[id] = Math.max(0, ...tally((drawn[k] ?? []).map((c) => read(c.text))).values()) / n;
-    }
+    if (context.settings.prompt_weighting === true) await drawReferenceVotes(samples, context);
     return inner.score(samples, context.of(inner));
   },
 });
+
+async function drawReferenceVotes(samples: readonly Sample[], { tasks, settings, policy, number }: HostContext): Promise<void> {
+  const agreement = tasks.column(agreementColumn, -1);
+  const read = answerReader(settings);
+  const problems = new Map(samples.map(({ trajectory: { prompt } }) => [prompt.id, prompt]));
+  const fresh = [...problems.values()].filter((p) => agreement[p.id] === -1);
+  if (fresh.length === 0) return;
+  const n = number('num_generations');
+  const requests = fresh.map(({ id, tokens }) => ({ context: tokens, id, n }));
+  const drawn = await policy.generate(requests, { purpose: 'reference votes', which: 'reference' });
+  for (const [k, { id }] of fresh.entries()) agreement[id] = Math.max(0, ...tally((drawn[k] ?? []).map((c) => read(c.text))).values()) / n;
+}
