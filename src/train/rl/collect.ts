@@ -12,6 +12,16 @@ export interface Collected {
   readonly batch: RolloutBatch;
 }
 
+/** The request that a sample's group is counted for: the first of its group, so that several groups of one problem, or several problems of one group, count once. */
+function problemOfGroup(samples: readonly Sample[]): (sample: Sample) => number | string {
+  const first = new Map<string, number>();
+  for (const { group, trajectory } of samples) {
+    const place = trajectory.prompt.place;
+    if (place !== undefined) first.set(group, Math.min(place, first.get(group) ?? place));
+  }
+  return ({ group }) => first.get(group) ?? group;
+}
+
 /** prompts, scaffold, rollout, grouping, reward, filter (again while it asks for more) and buffer. */
 export async function collect(slots: RlSlots, host: Host, dataset: PromptDataset): Promise<Collected> {
   const wanted = host.number('prompts_per_step');
@@ -41,8 +51,9 @@ export async function collect(slots: RlSlots, host: Host, dataset: PromptDataset
     slots.prompts.observe?.(fresh, host.context('prompts', slots.prompts));
     const own = slots.filter.keep(fresh, host.context('filter', slots.filter)).map((n) => fresh.samples[n] as ScoredSample);
     all.push(...samples);
-    const room = new Set([...new Set(own.map((s) => s.group))].slice(0, wanted - groups));
-    kept.push(...own.filter((s) => room.has(s.group)));
+    const problem = problemOfGroup(own);
+    const room = new Set([...new Set(own.map(problem))].slice(0, wanted - groups));
+    kept.push(...own.filter((s) => room.has(problem(s))));
     groups += room.size;
   }
   if (slots.filter.refill && groups < wanted)
@@ -84,7 +95,12 @@ export async function scoreBatch(
   { reference, truncated }: { readonly reference: boolean; readonly truncated: boolean },
 ): Promise<void> {
   const sequences = segmentSequences(batch);
-  if (sequences.length === 0) return;
+  if (sequences.length === 0) {
+    // nothing to score, and yet auxiliary losses may train beside it
+    if (reference) batch.reference_logp = new Float64Array(0);
+    for (const learner of slots.learners) batch.columns[learner.name] = new Float64Array(0);
+    return;
+  }
   // drawn under another context or from a restricted distribution: the ratio's denominator is the policy as training sees it
   if (truncated || sequences.some((s) => s.swapped)) {
     const scored = await policy.logps(sequences);
