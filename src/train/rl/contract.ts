@@ -39,6 +39,8 @@ export interface Scaffolded {
   readonly context: Int32Array;
   /** what training scores the completion behind instead; absent = `context` */
   readonly replay_context?: Int32Array;
+  /** text at the end of `context` that completions continue: what rewards read begins with it */
+  readonly prefix?: string;
   readonly notes?: Readonly<Record<string, JsonValue>>;
 }
 

@@ -1,4 +1,3 @@
-import type { JsonValue } from '../../../src/data/stream/batch.js';
 import type { Completion } from '../../../src/infer/index.js';
 import { RolloutBatch } from '../../../src/train/rl/batch.js';
 import type { RlRecipe } from '../../../src/train/rl/compose.js';
@@ -82,21 +81,26 @@ export async function scaffoldValues({ slots }: RlRecipe, host: Host): Promise<n
   return made.flatMap(({ context, replay_context = context }) => [...context, -1, ...replay_context, -2]);
 }
 
-/** Contexts, tokens, log-probabilities and notes of the trajectories of two steps. */
+/** Even problems are solved now and then, odd ones where the completion begins like the solution. */
+function earned({ prompt: { id, columns }, text }: Trajectory): number {
+  const [first = ''] = columns.steps as string[];
+  return (id % 2 === 0 ? (id + text.length) % 4 === 0 : text.startsWith(first)) ? 1 : 0;
+}
+
+/** Contexts, tokens and log-probabilities of the trajectories of two steps. */
 export async function rolloutValues({ slots }: RlRecipe, host: Host): Promise<number[]> {
   const out: number[] = [];
-  const text = (notes: JsonValue): number[] => [...tokenizer.encode(JSON.stringify(notes))];
   for (host.step = 0; host.step < 2; host.step++) {
     const prompts = Array.from({ length: 4 }, (_, i) => ({ ...problems.prompt(4 * host.step + i), place: i }));
     const context: RolloutContext = {
       ...host.context('rollout', slots.rollout),
       num_generations: 4,
-      score: async (trajectories) => Float64Array.from(trajectories, (t) => ((t.prompt.id + t.text.length) % 4 === 0 ? 1 : 0)),
+      score: async (trajectories) => Float64Array.from(trajectories, earned),
       scaffold: async (again) => slots.scaffold.apply(again, host.context('scaffold', slots.scaffold)),
     };
     const made = await slots.rollout.sample(await context.scaffold(prompts), context);
-    for (const { prompt, segments, notes } of made)
-      out.push(prompt.id, ...segments.flatMap((s) => [...s.context, -1, ...s.tokens, -2, ...s.logps, -3]), ...text(notes));
+    for (const { prompt, segments } of made)
+      out.push(prompt.id, ...segments.flatMap((s) => [...s.context, -1, ...s.tokens, -2, ...s.logps, -3]));
   }
   return out;
 }
