@@ -27,7 +27,6 @@ export const thr: RlMethod = {
     'the influence and tau of the same authors (arXiv:2505.18830); the rule of reweighting from summaries of the paper',
     'p 0.2',
     'right is a reward above 1/2 (paper: rewards of 0 and 1)',
-    'one forward pass more a step than needed: hidden states and errors are measured one after the other',
   ],
   demo: { testbed: 'countdown-s', baseline: 'grpo', method: 'grpo+thr', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
   slots: { advantage: wrap(withHiddenReward) },

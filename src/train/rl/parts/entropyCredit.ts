@@ -9,6 +9,9 @@ export function tokenCredit(inner: Advantage, batch: RolloutBatch, context: Host
   return credit.length === batch.tokens ? credit.slice() : batch.spread(credit);
 }
 
+/** What a wrapper takes over of the part that it holds: everything, with a context of its own for `prepare`. */
+const held = (inner: Advantage): Advantage => ({ ...inner, prepare: async (batch, context) => inner.prepare?.(batch, context.of(inner)) });
+
 /** Calls f with the numbers of the tokens that train, sample by sample. */
 function bySample(batch: RolloutBatch, f: (tokens: readonly number[], n: number) => void): void {
   for (let n = 0; n < batch.size; n++) {
@@ -27,7 +30,7 @@ const countOf = (share: number, tokens: number): number => (share > 0 ? Math.max
  * arXiv:2604.02355): the eg_low_share lowest and the eg_high_share highest, V the size of the vocabulary.
  */
 export const withEntropyGate = (inner: Advantage): Advantage => ({
-  ...inner,
+  ...held(inner),
   name: `${inner.name}+entropy-gate`,
   defaults: { ...inner.defaults, eg_low_share: 0.2, eg_high_share: 0.5, eg_coef: 0.3, eg_limit: 0.3 },
   compute: (batch, context) => {
@@ -61,7 +64,7 @@ export const withEntropyGate = (inner: Advantage): Advantage => ({
  * sample (Le et al. 2025, arXiv:2509.21880, equation 5); others keep the advantage of the inner part.
  */
 export const withZeroVariance = (inner: Advantage): Advantage => ({
-  ...inner,
+  ...held(inner),
   name: `${inner.name}+zero-variance`,
   defaults: { ...inner.defaults, zvp_alpha: 0.1, right_above: 0.5 },
   compute: (batch, context) => {

@@ -62,7 +62,7 @@ function smallestMean(values: Float64Array, sample: readonly number[], right: re
 
 /**
  * THR_k = sign(A) s_k;   A_k = A (1 + thr_p sign(THR_k)) where |THR_k| >= thr_beta min_i (mean s of right answer i), else 0. Only groups with right and wrong
- * answers change.
+ * answers change. Costs two forward passes over the batch.
  */
 export const withHiddenReward = (inner: Advantage): Advantage => ({
   ...inner,
