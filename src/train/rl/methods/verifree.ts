@@ -21,7 +21,7 @@ export const verifree: RlMethod = {
     answer_coef: 'weight of the term that trains the reference answer; 1 = the gradient of the paper',
   },
   limits: [{ slot: 'reward', settings: {}, inputs: 'certain answers', tolerance: 1e-12 }],
-  provenance: 'paper',
+  provenance: 'repo',
   assumes: [
     'z ends with the marker, which it chose itself; y* includes the end of the completion',
     'reasoning without the marker has reward 0',
