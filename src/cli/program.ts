@@ -10,6 +10,7 @@ import { addExport } from './exportCommand.js';
 import { addGenerate } from './generateCommand.js';
 import { exitCodes, type Io } from './io.js';
 import { addMethods } from './methodsCommand.js';
+import { addPostTrain } from './postTrainCommands.js';
 import { addPretrain } from './pretrainCommand.js';
 import { addRuns } from './runsCommand.js';
 
@@ -34,6 +35,7 @@ Examples:
   $ vitro doctor`,
     );
   addPretrain(program, io, setExit);
+  addPostTrain(program, io, setExit);
   addGenerate(program, io, setExit);
   addEval(program, io, setExit);
   addExport(program, io, setExit);

@@ -46,7 +46,7 @@ export interface CheckpointOptions {
 const namePattern = /^checkpoint-(\d+)$/;
 /** What a process that was killed leaves behind: unfinished checkpoints, and files that were written beside their place. */
 const temporaryPattern =
-  /^\.?(checkpoint|tokenizer|special_tokens_map|vocab|config|generation_config|model|identity|run|metrics|trainer_state|training_state)[\w.-]*\.tmp$/;
+  /^\.?(checkpoint|tokenizer|special_tokens_map|vocab|config|generation_config|model|identity|run|metrics|reward_head|trainer_state|training_state)[\w.-]*\.tmp$/;
 const stateFile = 'training_state.safetensors';
 const trainerFile = 'trainer_state.json';
 

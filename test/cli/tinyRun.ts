@@ -5,15 +5,28 @@ import { type NDArray, treeEntries } from '../../src/tensor/index.js';
 
 class Sink extends Writable {
   text = '';
+  constructor(readonly onText: (text: string) => void = () => undefined) {
+    super();
+  }
   override _write(chunk: Buffer, _: BufferEncoding, done: () => void): void {
     this.text += chunk.toString();
+    this.onText(chunk.toString());
     done();
   }
 }
 
+interface Ran {
+  readonly code: number;
+  readonly out: string;
+  readonly err: string;
+}
+
 /** Runs a command line and gives what it wrote. */
-export async function vitro(...argv: string[]): Promise<{ readonly code: number; readonly out: string; readonly err: string }> {
-  const [stdout, stderr] = [new Sink(), new Sink()];
+export const vitro = (...argv: string[]): Promise<Ran> => vitroWith(argv);
+
+/** The same, with every piece of text that comes on stderr. */
+export async function vitroWith(argv: readonly string[], onError?: (text: string) => void): Promise<Ran> {
+  const [stdout, stderr] = [new Sink(), new Sink(onError)];
   const code = await runCli(argv, { stdout, stderr });
   return { code, out: stdout.text, err: stderr.text };
 }

@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander';
 import type { z } from 'zod';
 import { checkConfig, kindsOf } from '../../lab/config/check.js';
-import { UsageError } from '../../lab/names.js';
+import { nearestName, UsageError } from '../../lab/names.js';
 import { type ConfigRecord, readConfigFile } from './file.js';
 import { applySets, merged, typedValue } from './merge.js';
 
@@ -13,6 +13,8 @@ export interface ConfigNames {
   readonly shorthands?: Readonly<Record<string, string>>;
   /** the key that a first part of a --set path stands for, where it is no key itself, e.g. muon -> optimizer */
   readonly setKey?: (name: string) => string | undefined;
+  /** keys that the help leaves out */
+  readonly hidden?: (key: string) => boolean;
 }
 
 /** The default of a key, as text for its help. */
@@ -24,7 +26,7 @@ function shownDefault(schema: z.core.$ZodType): string {
 type Shape = Readonly<Record<string, z.core.$ZodType & { readonly description?: string }>>;
 
 /** Gives a command a flag for every key of a configuration, and --config and --set. */
-export function addConfigFlags(command: Command, schema: z.ZodObject, { aliases = {} }: ConfigNames = {}): Command {
+export function addConfigFlags(command: Command, schema: z.ZodObject, { aliases = {}, hidden }: ConfigNames = {}): Command {
   command.option('--config <file>', 'configuration as YAML, JSON or a TypeScript module (which is run); flags and --set override it');
   for (const [key, field] of Object.entries(schema.shape as Shape)) {
     const kinds = kindsOf(field);
@@ -33,13 +35,27 @@ export function addConfigFlags(command: Command, schema: z.ZodObject, { aliases 
       kinds.includes('boolean') ? `--${key} [value]` : `--${key} <value>`,
       `${field.description ?? ''}${shownDefault(field)}`.trim(),
     );
-    command.addOption(option.argParser((value: string) => (text ? value : typedValue(value))));
+    command.addOption(option.argParser((value: string) => (text ? value : typedValue(value))).hideHelp(hidden?.(key) ?? false));
   }
   for (const alias of Object.keys(aliases)) command.addOption(new Option(`--${alias} <value>`).argParser(typedValue).hideHelp());
   const help = 'any key by its dotted path, e.g. optimizer.momentum=0.9; may be given several times';
   return command.addOption(
     new Option('--set <key=value>', help).argParser((text: string, all?: readonly string[]) => [...(all ?? []), text]),
   );
+}
+
+/**
+ * For commands that allow unknown options and excess arguments: refuses both, with the nearest of all keys, also of those that the help leaves out.
+ *
+ * @throws UsageError
+ */
+export function refuseUnknown(command: Command, schema: z.ZodObject, { aliases = {} }: ConfigNames = {}): void {
+  const [first] = command.args;
+  if (first === undefined) return;
+  if (!first.startsWith('-')) throw new UsageError(`"${first}" is no option; options are written --KEY VALUE (--help lists them)`);
+  const name = first.replace(/^-+/, '').replace(/=.*$/s, '');
+  const near = nearestName(name, [...Object.keys(schema.shape), ...Object.keys(aliases), 'config', 'set', 'json', 'help']);
+  throw new UsageError(`unknown option '--${name}'${near ? `; did you mean --${near}?` : ''} (--help lists them)`);
 }
 
 /** The record with other names of keys replaced. */

@@ -126,11 +126,20 @@ const required: Readonly<Record<ExampleKind, (columns: readonly string[]) => rea
   stepwise: () => ['prompt', 'completions', 'labels'],
 };
 
+/** Booleans as 0 and 1, and the same of the texts that csv files hold. */
+function asNumber(x: unknown): unknown {
+  if (typeof x === 'boolean') return Number(x);
+  if (typeof x !== 'string' || x.trim() === '') return x;
+  if (/^(true|false)$/i.test(x)) return x.toLowerCase() === 'true' ? 1 : 0;
+  const value = Number(x);
+  return Number.isNaN(value) ? x : value;
+}
+
 function numbersOf(row: Row, names: readonly string[], where: string): Record<string, number[]> {
   return Object.fromEntries(
     names.map((name) => {
       const value = row[name];
-      const list = (Array.isArray(value) ? value : [value]).map((x) => (typeof x === 'boolean' ? Number(x) : x));
+      const list = (Array.isArray(value) ? value : [value]).map(asNumber);
       if (!list.every((x) => typeof x === 'number'))
         throw new DataError(`${where}: ${name} must be a number or a list of numbers, got ${JSON.stringify(value)}`);
       return [name, list as number[]];
