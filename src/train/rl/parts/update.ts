@@ -12,6 +12,8 @@ export const epochs: Update = {
     for (let epoch = 0; epoch < context.number('num_iterations'); epoch++) {
       const place = samples.length > 0 ? permutation(foldIn(context.key('minibatches'), epoch), samples.length) : () => 0;
       const order = size >= samples.length ? samples : samples.map((_, i) => samples[place(i)] as number);
+      // without samples there is still a step for auxiliary losses
+      if (order.length === 0) await context.train(order);
       for (let at = 0; at < order.length; at += size) await context.train(order.slice(at, at + size));
     }
   },

@@ -65,8 +65,8 @@ export const prioritizedPrompts: Prompts<Memory> = {
   init: () => ({ draws: 0, acts: {} }),
   next: async (count, dataset, context) => {
     const [a, b] = counts(context);
-    const weights = a.map((x, i) => {
-      const v = rate(x, b[i] as number);
+    const weights = Float64Array.from({ length: dataset.length }, (_, i) => {
+      const v = rate(a[i] as number, b[i] as number);
       return Math.sqrt(v * (1 - v)) + context.number('priority_epsilon');
     });
     const key = foldIn(context.key('priority', 'run'), context.state.draws++);
