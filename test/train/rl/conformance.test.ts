@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import type { Settings } from '../../../src/contracts/index.js';
 import { NDArray } from '../../../src/tensor/index.js';
-import type { RolloutBatch } from '../../../src/train/rl/batch.js';
+import { RolloutBatch } from '../../../src/train/rl/batch.js';
 import type { RlRecipe } from '../../../src/train/rl/compose.js';
 import { chainOf, partsOf } from '../../../src/train/rl/compose.js';
-import type { HostContext, NamedReward, PolicyService, SlotName, Update } from '../../../src/train/rl/contract.js';
+import type { HostContext, LossContext, NamedReward, PolicyService, SlotName, TokenLoss, Update } from '../../../src/train/rl/contract.js';
 import { rlMethods } from '../../../src/train/rl/methods/index.js';
 import { limitInputs, type RlLimit, type RlMethod } from '../../../src/train/rl/methods/slot.js';
 import type { Segment } from '../../../src/train/rl/trajectory.js';
@@ -52,6 +52,13 @@ const elsewhere: Readonly<Record<string, () => RolloutBatch>> = {
         role,
       })),
     ),
+  'no corpus text': () =>
+    new RolloutBatch(
+      mixedBatch().samples.map((s) => {
+        const prompt = { ...s.trajectory.prompt, columns: { continuation: 'b' } };
+        return { ...s, trajectory: { ...s.trajectory, prompt } };
+      }),
+    ),
   'no greedy sample': () =>
     batchOf(
       [1, 0, 0.5].map((reward, i): SampleSpec => ({ group: 'a', reward, length: 2, ...(i === 2 ? { trains: false, greedy: true } : {}) })),
@@ -64,16 +71,21 @@ const cases: Readonly<Record<string, CaseOptions>> = {
   'one-token answers near 1': { lengths: [1, 1, 1, 1], drift: 0.2 },
   'on policy': { drift: 0 },
   'ratios near 1': { drift: 0.15 },
+  'not fresh samples': { stale: true },
 };
 
 async function tokensOf(
   { slots, settings }: RlRecipe,
-  slot: 'surrogate' | 'penalty',
+  slot: 'surrogate' | 'penalty' | 'auxiliary',
   inputs: string | undefined,
   seed: number,
   more: Settings,
 ) {
-  const part = slots[slot];
+  const zero = ({ policy }: LossContext): TokenLoss => ({ loss: policy.logp.mul(0) });
+  const imitation = (context: LossContext): TokenLoss => ({
+    loss: slots.auxiliary.map((a) => a.loss?.(context).loss ?? context.policy.logp.neg()).reduce((a, b) => a.add(b), zero(context).loss),
+  });
+  const lossOf = slot === 'auxiliary' ? imitation : (context: LossContext) => slots[slot].loss(context);
   const full = { ...settings, ...more };
   const given = tokenCase({ ...cases[inputs ?? ''], seed });
   const active = slot === 'penalty' ? (slots.penalty.active?.(full) ?? true) : true;
@@ -99,7 +111,7 @@ async function tokensOf(
       }),
     );
   }
-  return runTokenLoss((context) => (active ? part.loss(context) : { loss: context.policy.logp.mul(0) }), { ...given, columns }, full);
+  return runTokenLoss(active ? lossOf : zero, { ...given, columns }, full);
 }
 
 /** What `someValues` writes behind a context: a character that depends on all tokens before it, and eos once there are nine. */
@@ -162,7 +174,7 @@ async function descent(update: Update, batch: RolloutBatch, context: HostContext
 }
 
 async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, more: Settings, inputs?: string): Promise<number[]> {
-  const made = hostOf(recipe, [], more, madeUpPolicy());
+  const made = hostOf(recipe, [], { ...more, max_completion_length: 12 }, madeUpPolicy());
   if (slot === 'prompts') return promptValues(recipe, made);
   if (slot === 'scaffold') return scaffoldValues(recipe, made);
   if (slot === 'rollout' && inputs === 'chain problems') return rolloutValues(recipe, made);
@@ -193,6 +205,19 @@ async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, 
     const ofSegment = (s: Segment): number[] => [...s.context, ...s.tokens, ...s.actions, ...s.logps, ...s.entropies, s.parent];
     return trajectories.flatMap(({ segments, text, prompt }) => [prompt.id, ...segments.flatMap(ofSegment), ...tokenizer.encode(text)]);
   }
+  if (slot === 'phases') {
+    const seen: number[] = [];
+    for (host.step = 0; host.step < 10; host.step++) {
+      for (const phase of slots.phases)
+        host.settings = { ...host.settings, ...phase.at({ ...host.context('phases', phase), progress: host.step / 10 })?.settings };
+      seen.push(
+        ...Object.keys(recipeOf('grpo-sft-mix').settings)
+          .map((name) => Number(host.settings[name]))
+          .filter(Number.isFinite),
+      );
+    }
+    return seen;
+  }
   if (slot === 'aggregate') return Array.from(slots.aggregate.weights(batch.lengths, host.settings));
   if (slot === 'filter') return [...slots.filter.keep(batch, host.context('filter', slots.filter))];
   if (slot === 'reward') return (await slots.reward.score(batch.samples, host.context('reward', slots.reward))).map((s) => s.reward);
@@ -203,7 +228,12 @@ async function hostValue(recipe: RlRecipe, slot: SlotName, batch: RolloutBatch, 
 }
 
 /** Settings at which few tokens are enough to see a difference. */
-const showing: Readonly<Record<string, Settings>> = { clip_cov: { clip_cov_lb: 0.01, clip_cov_ratio: 0.5 } };
+const showing: Readonly<Record<string, Settings>> = {
+  clip_cov: { clip_cov_lb: 0.01, clip_cov_ratio: 0.5 },
+  'one-shot-rlvr': { shot_rule: 'first' },
+  remix: { kl_lambda: 0.5 },
+  'scaf-grpo': { scaf_exempt: 0 },
+};
 
 async function differences(method: RlMethod, limit: RlLimit, at: { readonly inside: boolean; readonly seed: number }): Promise<number> {
   const parent = recipeOf(method.parent as string);
@@ -212,9 +242,10 @@ async function differences(method: RlMethod, limit: RlLimit, at: { readonly insi
   const inputs = at.inside ? limit.inputs : undefined;
   const parentSettings = at.inside ? (limit.parent_settings ?? {}) : {};
   const { slot } = limit;
-  if (slot === 'surrogate' || slot === 'penalty') {
-    const a = await tokensOf(own, slot, inputs, at.seed, settings);
-    const b = await tokensOf(parent, slot, inputs, at.seed, parentSettings);
+  if (slot === 'surrogate' || slot === 'penalty' || slot === 'auxiliary') {
+    const kind = at.inside ? inputs : `not ${limit.inputs}`;
+    const a = await tokensOf(own, slot, kind, at.seed, settings);
+    const b = await tokensOf(parent, slot, kind, at.seed, parentSettings);
     const slopes = a.slope.flatMap((row, i) => row.map((x, t) => Math.abs(x - (b.slope[i]?.[t] as number))));
     const values = a.losses.flatMap((row, i) => row.map((x, t) => Math.abs(x - (b.losses[i]?.[t] as number))));
     return Math.max(...slopes, ...(limit.compare === 'gradient' ? [] : values));

@@ -22,6 +22,8 @@ import { numbers } from './support.js';
 export interface TokenCase {
   readonly logp: number[][];
   readonly old: number[][];
+  /** under the policy before the first update of the step; other than `old` where samples are stale */
+  readonly start: number[][];
   readonly reference: number[][];
   readonly advantage: number[][];
   readonly mask: number[][];
@@ -34,24 +36,35 @@ export interface CaseOptions {
   /** largest |log ratio| */
   readonly drift?: number;
   readonly seed?: number;
+  /** samples of past policies, some of them replayed; default false */
+  readonly stale?: boolean;
 }
 
 /** Random tokens; advantages belong to sequences. */
-export function tokenCase({ lengths = [3, 1, 4, 2], drift = 0.8, seed = 11 }: CaseOptions = {}): TokenCase {
+export function tokenCase({ lengths = [3, 1, 4, 2], drift = 0.8, seed = 11, stale = false }: CaseOptions = {}): TokenCase {
   const next = numbers(seed);
   const T = Math.max(...lengths);
   const rows = (f: (b: number, t: number) => number): number[][] =>
     lengths.map((l, b) => Array.from({ length: T }, (_, t) => (t < l ? f(b, t) : 0)));
   const credit = lengths.map((_, b) => (b % 2 === 0 ? 1 : -1) * (0.2 + next()));
   const logp = rows(() => -0.2 - 2 * next());
+  const old = rows((b, t) => (logp[b]?.[t] as number) - drift * (2 * next() - 1));
+  const reference = rows((b, t) => (logp[b]?.[t] as number) + 0.5 * (2 * next() - 1));
+  const late = numbers(seed + 1);
   return {
     logp,
-    old: rows((b, t) => (logp[b]?.[t] as number) - drift * (2 * next() - 1)),
-    reference: rows((b, t) => (logp[b]?.[t] as number) + 0.5 * (2 * next() - 1)),
+    old,
+    start: stale ? rows((b, t) => Math.min(-0.01, (old[b]?.[t] as number) + 0.6 * (2 * late() - 1))) : old,
+    reference,
     advantage: rows((b) => credit[b] as number),
     mask: rows(() => 1),
     weight: rows(() => 0.05 + next()),
-    columns: { cov_keep: rows(() => (next() > 0.3 ? 1 : 0)), cov_selected: rows(() => (next() > 0.6 ? 1 : 0)) },
+    columns: {
+      cov_keep: rows(() => (next() > 0.3 ? 1 : 0)),
+      cov_selected: rows(() => (next() > 0.6 ? 1 : 0)),
+      start_logp: reference,
+      replayed: rows(() => (stale && late() > 0.4 ? 1 : 0)),
+    },
   };
 }
 
@@ -103,7 +116,7 @@ export async function runTokenLoss(
       const mask = arrays.mask as Tensor;
       const context = {
         policy: policyOf(logp),
-        old: policyOf(arrays.old as Tensor),
+        old: policyOf(arrays.start as Tensor),
         old_logp: arrays.old,
         reference_logp: arrays.reference,
         advantage: arrays.advantage,

@@ -27,10 +27,10 @@ export const logRatio = ({ policy, old_logp }: Pick<LossContext, 'policy' | 'old
   clip(sub(policy.logp, old_logp), -20, 20);
 
 /** epsilon_high, or epsilon where it is 0. */
-const highBound = ({ knob }: LossContext): Tensor => where(gt(knob('epsilon_high'), 0), knob('epsilon_high'), knob('epsilon'));
+export const highBound = ({ knob }: LossContext): Tensor => where(gt(knob('epsilon_high'), 0), knob('epsilon_high'), knob('epsilon'));
 
 /** Shares of tokens whose ratio is outside of its bounds while the advantage pushes it further, by TRL's names. */
-function clipShares({ advantage, mask }: LossContext, ratio: Tensor, low: Tensor, high: Tensor): Readonly<Record<string, Tensor>> {
+export function clipShares({ advantage, mask }: LossContext, ratio: Tensor, low: Tensor, high: Tensor): Readonly<Record<string, Tensor>> {
   const share = (condition: Tensor): Tensor => maskedMean(cast(condition, 'f32'), mask);
   const below = share(and(lt(ratio, low), lt(advantage, 0)));
   const above = share(and(gt(ratio, high), gt(advantage, 0)));
