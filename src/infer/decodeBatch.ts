@@ -103,8 +103,7 @@ export class DecodeBatch {
       ...(this.chain.deterministic ? {} : { uniform: uniform() }),
       ...(this.#seen ? { seen: this.#seen.first(rows) } : {}),
     };
-    const out = await this.engine.step(this.chain, this.params, input, this.#kv.view(rows), this.limit);
-    this.#kv.append(out.rows, lengths);
+    const out = await this.engine.step(this.chain, this.params, input, this.#kv, this.limit);
     const [tokens, logps, samplingLogps, entropies] = [out.token, out.logp, out.sampling_logp, out.entropy].map(
       (column) => column.data as Float32Array,
     ) as [Float32Array, Float32Array, Float32Array, Float32Array];

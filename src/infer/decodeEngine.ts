@@ -3,6 +3,7 @@ import type { KvCache } from '../models/decoder/cached.js';
 import type { ParamTree } from '../nn/param.js';
 import type { NDArray } from '../tensor/array.js';
 import { type Compiled, type CompileOptions, compile } from '../tensor/compile/compile.js';
+import { writesInPlace } from '../tensor/compile/sessions.js';
 import { spec } from '../tensor/compile/template.js';
 import { getOrMake } from '../tensor/getOrMake.js';
 import type { Tensor } from '../tensor/graph.js';
@@ -14,7 +15,7 @@ import { squeeze, unsqueeze } from '../tensor/ops/movement.js';
 import { dimOf } from '../tensor/ops/operand.js';
 import { argmax, sum } from '../tensor/ops/reduce.js';
 import { drawToken } from './draw.js';
-import { KvRows } from './kvRows.js';
+import { KvRows, type KvUpdate } from './kvRows.js';
 import { applyChain, type SamplerChain } from './sampling.js';
 
 /** What a decoding step is given of each of its B rows. */
@@ -30,10 +31,8 @@ export interface StepInput<T> {
   readonly scalars: Readonly<Record<string, T>>;
 }
 
-/** The tokens that follow, with statistics of shape [B]. */
+/** The tokens that follow, with statistics, all of shape [B]. */
 export interface StepOutput<T> {
-  /** keys and values of the appended tokens, [B, H, 1, d] in each layer: what the caller writes into the cache at place `length` */
-  readonly rows: KvCache<T>;
   /** i32 */
   readonly token: T;
   /** log-probability of the token under the model, in nats */
@@ -51,7 +50,7 @@ export function chooseTokens(
   chain: SamplerChain,
   logits: Tensor,
   { uniform, seen, scalars }: Pick<StepInput<Tensor>, 'uniform' | 'seen' | 'scalars'>,
-): Omit<StepOutput<Tensor>, 'rows'> {
+): StepOutput<Tensor> {
   const logp_BV = logSoftmax(logits);
   const p_BV = exp(logp_BV);
   const entropy = neg(sum(mul(p_BV, logp_BV), { axis: 1 }));
@@ -67,7 +66,9 @@ export function chooseTokens(
 }
 
 type Params<T> = ParamTree<T>;
-type StepFn = (params: Params<Tensor>, input: StepInput<Tensor>, cache: KvCache<Tensor>) => StepOutput<Tensor>;
+/** The cache with the new rows or the rows alone (see TokenResult), and the tokens. */
+type StepResult<T> = readonly [KvUpdate<T>, StepOutput<T>];
+type StepFn = (params: Params<Tensor>, input: StepInput<Tensor>, cache: KvCache<Tensor>) => StepResult<Tensor>;
 type PrefillFn = (params: Params<Tensor>, ids: Tensor, cache: KvCache<Tensor>) => KvCache<Tensor>;
 
 /** A limit on the length of sequences, rounded up so that few functions are compiled. */
@@ -75,7 +76,7 @@ export const limitBucket = (length: number, context: number): number => Math.min
 
 /** The compiled functions of a model's generation: made once for each limit of length and form of the sampling chain, for any number of rows and any capacity. */
 export class DecodeEngine {
-  readonly #steps = new Map<string, Compiled<Parameters<StepFn>, StepOutput<Tensor>>>();
+  readonly #steps = new Map<string, Compiled<Parameters<StepFn>, StepResult<Tensor>>>();
   readonly #prefills = new Map<string, Compiled<Parameters<PrefillFn>, KvCache<Tensor>>>();
   #idle: KvRows | undefined;
 
@@ -84,18 +85,20 @@ export class DecodeEngine {
     readonly options: EngineOptions = {},
   ) {}
 
-  /** Computes a token of each row, whose keys and values the caller appends to the cache, and chooses the one that follows. */
+  /** Computes a token of each of the first rows of a cache, appends its keys and values there, and chooses the token that follows. */
   async step(
     chain: SamplerChain,
     params: Params<NDArray>,
     input: Omit<StepInput<NDArray>, 'scalars'>,
-    cache: KvCache<NDArray>,
+    kv: KvRows,
     limit: number,
   ): Promise<StepOutput<NDArray>> {
     const compiled = getOrMake(this.#steps, `${limit} ${chain.key}`, () => this.#compileStep(chain, limit));
-    return (await compiled.run(params as never, { ...input, scalars: chain.scalars } as never, cache as never)) as unknown as Promise<
-      StepOutput<NDArray>
-    >;
+    const cache = kv.view(input.ids.size);
+    const result = await compiled.run(params as never, { ...input, scalars: chain.scalars } as never, cache as never);
+    const [update, out] = result as unknown as StepResult<NDArray>;
+    kv.append(update, input.lengths.data as Int32Array);
+    return out;
   }
 
   /** The cache of prompts i32 [P, S] that are padded on the right. */
@@ -123,11 +126,12 @@ export class DecodeEngine {
     return this.model.emptyCache(1, 1).map(({ k, v }) => ({ k: of(k), v: of(v) }));
   }
 
-  #compileStep(chain: SamplerChain, limit: number): Compiled<Parameters<StepFn>, StepOutput<Tensor>> {
+  #compileStep(chain: SamplerChain, limit: number): Compiled<Parameters<StepFn>, StepResult<Tensor>> {
     const { model } = this;
-    const step: StepFn = (params, { ids, lengths, ...choice }, cache) => {
-      const { hidden, rows } = model.token(params, ids, cache, lengths, limit);
-      return { rows, ...chooseTokens(chain, modelLogits(model, params, hidden), choice) };
+    const inPlace = writesInPlace(this.options);
+    const step: StepFn = (params, { ids, lengths, ...choice }, past) => {
+      const { hidden, cache, rows } = model.token(params, ids, past, lengths, { limit, inPlace });
+      return [{ cache, rows }, chooseTokens(chain, modelLogits(model, params, hidden), choice)];
     };
     const input = {
       ids: spec('i32', ['B']),
@@ -139,6 +143,7 @@ export class DecodeEngine {
     return compile(step, {
       ...this.options,
       name: 'decode',
+      donate: inPlace ? [2] : [],
       args: [undefined, input, this.#cacheSpec('B', 'C')],
     });
   }

@@ -1,11 +1,20 @@
 import type { KvCache } from '../models/decoder/cached.js';
+import type { TokenResult } from '../models/decoder/decodeToken.js';
 import { NDArray } from '../tensor/array.js';
+
+/** What a step makes of a cache: the cache with the new rows, in the same memory, or the rows alone, [B, H, 1, d] in each layer. */
+export type KvUpdate<T> = Pick<TokenResult<T>, 'cache' | 'rows'>;
 
 /** Keys or values of one layer: memory for [rows, H, C, d], of which the first C = `capacity` tokens of each head are in use. */
 interface Part {
   readonly values: Float32Array;
   readonly heads: number;
   readonly size: number;
+}
+
+interface Layer {
+  readonly k: Part;
+  readonly v: Part;
 }
 
 const partOf = ({ data, shape: [, heads, , size] }: NDArray): Part => ({
@@ -19,7 +28,7 @@ const partOf = ({ data, shape: [, heads, , size] }: NDArray): Part => ({
  * longest row, so that steps read no more than they must.
  */
 export class KvRows {
-  readonly #layers: readonly { readonly k: Part; readonly v: Part }[];
+  readonly #layers: readonly Layer[];
   readonly #rows: number;
   readonly #most: number;
   #capacity = 0;
@@ -49,7 +58,7 @@ export class KvRows {
     return this.#capacity;
   }
 
-  /** The first `rows` rows as arguments of a step, without a copy. */
+  /** The first `rows` rows as arguments of a step, without a copy; it may consume the arrays, not their memory. */
   view(rows: number): KvCache<NDArray> {
     const of = ({ values, heads, size }: Part): NDArray =>
       new NDArray('f32', [rows, heads, this.#capacity, size], values.subarray(0, rows * heads * this.#capacity * size));
@@ -65,12 +74,17 @@ export class KvRows {
     });
   }
 
-  /** Writes one new token of each row, [B, H, 1, d] in each layer, at its place. */
-  append(rows: KvCache<NDArray>, places: ArrayLike<number>): void {
-    this.#layers.forEach((layer, i) => {
-      const { k, v } = rows[i] as KvCache<NDArray>[number];
+  /** Takes over what a step made of the first rows, whose new tokens stand at these places. */
+  append({ cache, rows }: KvUpdate<NDArray>, places: ArrayLike<number>): void {
+    rows.forEach(({ k, v }, i) => {
+      const layer = this.#layers[i] as Layer;
       writeTokens(k.data as Float32Array, layer.k, this.#capacity, places);
       writeTokens(v.data as Float32Array, layer.v, this.#capacity, places);
+    });
+    cache.forEach(({ k, v }, i) => {
+      const layer = this.#layers[i] as Layer;
+      keep(k, layer.k);
+      keep(v, layer.v);
     });
   }
 
@@ -85,6 +99,11 @@ export class KvRows {
   #parts(): Part[] {
     return this.#layers.flatMap(({ k, v }) => [k, v]);
   }
+}
+
+/** A step writes where it reads unless it cannot be proved safe (see compile's `donate`). */
+function keep({ data }: NDArray, { values }: Part): void {
+  if (data.buffer !== values.buffer) values.set(data as Float32Array);
 }
 
 function copyTokens(source: NDArray, from: number, target: Part, to: number, room: number, length: number): void {

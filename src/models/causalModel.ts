@@ -9,7 +9,7 @@ import { randomKey } from '../tensor/random/threefry.js';
 import type { KvCache } from './decoder/cached.js';
 import { cacheBytesPerToken, decoderStep, emptyCache } from './decoder/cached.js';
 import type { DecoderConfig } from './decoder/config.js';
-import { decoderToken } from './decoder/decodeToken.js';
+import { decoderToken, type TokenOptions, type TokenResult } from './decoder/decodeToken.js';
 import { type DecoderOptions, type DecoderView, decoderExtraLayer, decoderHead, decoderHidden } from './decoder/forward.js';
 import {
   type Decoder,
@@ -40,14 +40,8 @@ export interface CausalModel {
     cache: KvCache<Tensor>,
     lengths: Tensor,
   ): { readonly hidden: Tensor; readonly cache: KvCache<Tensor> };
-  /** Hidden states [B, D] of one new token per sequence, and the rows that the caller writes into the cache, which is only read; see decoderToken. */
-  token(
-    params: ParamTree<Tensor>,
-    ids: Tensor,
-    cache: KvCache<Tensor>,
-    lengths: Tensor,
-    limit: number,
-  ): { readonly hidden: Tensor; readonly rows: KvCache<Tensor> };
+  /** Hidden states [B, D] of one new token per sequence, and the cache with its keys and values or the rows to write there; see decoderToken. */
+  token(params: ParamTree<Tensor>, ids: Tensor, cache: KvCache<Tensor>, lengths: Tensor, options: TokenOptions): TokenResult<Tensor>;
   /** whether keys depend on how long the sequence may become (rotary scaling of the types dynamic and longrope) */
   readonly scalesWithLength: boolean;
   emptyCache(batch: number, capacity: number): KvCache<NDArray>;
@@ -74,7 +68,7 @@ export function decoderModel(config: DecoderConfig): CausalModel {
     hidden: (params, ids, options) => decoderHidden(config, as(params), ids, options),
     head: (params) => decoderHead(config, as(params)),
     step: (params, ids, cache, lengths) => decoderStep(config, as(params), ids, cache, lengths),
-    token: (params, ids, cache, lengths, limit) => decoderToken(config, as(params), ids, cache, lengths, limit),
+    token: (params, ids, cache, lengths, options) => decoderToken(config, as(params), ids, cache, lengths, options),
     scalesWithLength: [config.position_settings, config.local_position_settings].some(
       (own) => own?.rope_type === 'dynamic' || own?.rope_type === 'longrope',
     ),

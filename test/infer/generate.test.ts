@@ -39,6 +39,10 @@ describe.each(['reference', 'ort'] as const)('greedy generation (%s)', (backend)
 describe.each([
   ['sliding windows', { layer_types: ['sliding_attention', 'full_attention'] as const, sliding_window: 3 }],
   ['learned positions', { position_method: 'learned' }],
+  ['biases for distance', { position_method: 'alibi' }],
+  ['heads that turn in part', { position_settings: { partial_rotary_factor: 0.5 } }],
+  ['heads of 8 values', { num_attention_heads: 4, num_key_value_heads: 2 }],
+  ['soft-capped scores', { attn_logit_softcapping: 2 }],
   ['a soft-capped head', { final_logit_softcapping: 3 }],
 ])('a model with %s', (_, change) => {
   it('generates what its forward pass says', async () => {

@@ -108,6 +108,37 @@ export function attendWritten(
   return { out: attention.output(layer.self_attn, site(`${name}.mixed`, mixed), x, context), rows, cache };
 }
 
+/** Keys before the last `window` ones are not seen in layer `index`; 0 = all are. */
+export const windowOf = ({ config }: DecoderParts, index: number): number =>
+  config.layer_types[index] === 'sliding_attention' ? (config.sliding_window ?? 0) : 0;
+
+/** Whether attention of layer `index` with these positions is what the engine's fused cached attention computes. */
+export const fuses = (parts: DecoderParts, index: number, own: AppliedPosition): boolean =>
+  parts.attention.isPlainSoftmax && windowOf(parts, index) === 0 && parts.attentionContext.config.softcap === 0 && !own.bias;
+
+/** Attention of one layer by the engine's fused kernel, which writes the new rows into the cache itself; `turn` stands for rotations without tables. */
+export function attendFused(
+  { attention, attentionContext: context }: DecoderParts,
+  layer: DecoderLayer<Tensor>,
+  x: Tensor,
+  {
+    past,
+    lengths,
+    rope,
+    turn,
+  }: { past: CacheLayer; lengths: Tensor; rope?: RopeTables | undefined; turn?: ((h: Tensor) => Tensor) | undefined },
+): { readonly out: Tensor; readonly cache: CacheLayer } {
+  const { q, k, v } = attention.project(layer.self_attn, x, context);
+  const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, scale } = context.config;
+  const turned = (h: Tensor): Tensor => mergeHeads(rope || !turn ? h : turn(h));
+  const result = cachedAttention(
+    { q: turned(q), k: turned(k), v: mergeHeads(v), pastK: past.k, pastV: past.v, length: lengths, ...(rope ? { rope } : {}) },
+    { heads, kvHeads, scale },
+  );
+  const mixed = transpose(reshape(result.out, [dimOf(x, 0), dimOf(x, 1), heads, head_dim]), [0, 2, 1, 3]);
+  return { out: attention.output(layer.self_attn, mixed, x, context), cache: { k: result.pastK, v: result.pastV } };
+}
+
 /** Attention over a cache, for any method; returns the layer function and collects the caches written. */
 function attendCached(
   parts: DecoderParts,
@@ -117,7 +148,7 @@ function attendCached(
   applied: ReadonlyMap<string, AppliedPosition>,
   written: { k: Tensor; v: Tensor }[],
 ): AttendLayer {
-  const { attention, attentionContext: context, config, position } = parts;
+  const { config, position } = parts;
   const capacity = dimOf((cache[0] as { k: Tensor }).k, 2);
   const tables = new Map<string, RopeTables | undefined>();
   const tablesOf = (type: 'full_attention' | 'sliding_attention'): RopeTables | undefined => {
@@ -125,30 +156,15 @@ function attendCached(
       tables.set(type, position.tables?.(parts.positionConfig, parts.positionSettings[type], capacity));
     return tables.get(type);
   };
-  const generic = (layer: DecoderLayer<Tensor>, x: Tensor, index: number, window: number, own: AppliedPosition): Tensor => {
-    const { out, cache: next } = attendWritten(parts, layer, x, index, { past: cache[index] as CacheLayer, view, window, own });
+  return (layer, x, index) => {
+    const own = positionOf(parts, applied, index);
+    const [past, window] = [cache[index] as CacheLayer, windowOf(parts, index)];
+    const rope = config.position_layers[index] ? tablesOf(config.layer_types[index] ?? 'full_attention') : undefined;
+    const { out, cache: next } = fuses(parts, index, own)
+      ? attendFused(parts, layer, x, { past, lengths, rope, turn: own.rotate })
+      : attendWritten(parts, layer, x, index, { past, view, window, own });
     written[index] = next;
     return out;
-  };
-  return (layer, x, index) => {
-    const type = config.layer_types[index] ?? 'full_attention';
-    const window = type === 'sliding_attention' ? (config.sliding_window ?? 0) : 0;
-    const own = positionOf(parts, applied, index);
-    const rope = config.position_layers[index] ? tablesOf(type) : undefined;
-    const fused =
-      attention.isPlainSoftmax && window === 0 && context.config.softcap === 0 && !own.bias && (rope !== undefined || !own.rotate);
-    if (!fused) return generic(layer, x, index, window, own);
-    const { q, k, v } = attention.project(layer.self_attn, x, context);
-    const past = cache[index] as { k: Tensor; v: Tensor };
-    const { num_attention_heads: heads, num_key_value_heads: kvHeads, head_dim, scale } = context.config;
-    const result = cachedAttention(
-      { q: mergeHeads(q), k: mergeHeads(k), v: mergeHeads(v), pastK: past.k, pastV: past.v, length: lengths, ...(rope ? { rope } : {}) },
-      { heads, kvHeads, scale },
-    );
-    written[index] = { k: result.pastK, v: result.pastV };
-    const [batch, steps] = [dimOf(x, 0), dimOf(x, 1)];
-    const mixed = transpose(reshape(result.out, [batch, steps, heads, head_dim]), [0, 2, 1, 3]);
-    return attention.output(layer.self_attn, mixed, x, context);
   };
 }
 

@@ -3,6 +3,7 @@ import { type Dim, dimAdd, dimMul } from '../../tensor/dim.js';
 import { getOrMake } from '../../tensor/getOrMake.js';
 import type { Tensor } from '../../tensor/graph.js';
 import { softmax, tanh } from '../../tensor/ops/activation.js';
+import type { RopeTables } from '../../tensor/ops/attention.js';
 import { dimValue, iota } from '../../tensor/ops/create.js';
 import { add, and, div, eq, lt, mul, or, sub, where } from '../../tensor/ops/elementwise.js';
 import { matmul } from '../../tensor/ops/matmul.js';
@@ -10,13 +11,17 @@ import { broadcastTo, reshape, unsqueeze } from '../../tensor/ops/movement.js';
 import { dimOf } from '../../tensor/ops/operand.js';
 import { sum } from '../../tensor/ops/reduce.js';
 import { concat, slice } from '../../tensor/ops/slicing.js';
-import { site } from '../../tensor/site.js';
-import { attendWritten, type CacheLayer, cacheView, type KvCache } from './cached.js';
+import { isWatched, site } from '../../tensor/site.js';
+import { attendFused, attendWritten, type CacheLayer, cacheView, fuses, type KvCache, windowOf } from './cached.js';
 import type { DecoderConfig } from './config.js';
 import { type AttendLayer, applyPositions, decoderBlock, embedTokens, positionOf } from './forward.js';
 import { type DecoderParts, decoderParts } from './parts.js';
 import { perLayerInputs } from './perLayer.js';
 import type { Decoder, DecoderLayer } from './specs.js';
+
+/** Whether somebody waits for a value inside of layer `index`'s attention, which the fused kernel does not show. */
+const isLookedInto = (index: number): boolean =>
+  ['q', 'k', 'v', 'scores', 'weights', 'mixed'].some((part) => isWatched(`layers.${index}.attn.${part}`));
 
 /** Added to the scores of places that a query does not see. */
 const unseen = -1e30;
@@ -79,10 +84,26 @@ function attendPast(
   return { out: attention.output(layer.self_attn, mixed, x, context), rows: { k, v } };
 }
 
+/** What a step of one token for each of B sequences makes. */
+export interface TokenResult<T> {
+  /** last hidden states [B, D] */
+  readonly hidden: T;
+  /** the cache with the new rows written, where the kernels write them into the memory they read; else empty */
+  readonly cache: KvCache<T>;
+  /** else the new rows [B, Hk, 1, dk], [B, Hv, 1, dv] of each layer, which the caller writes into the cache at place `length`: it is only read here */
+  readonly rows: KvCache<T>;
+}
+
+export interface TokenOptions {
+  /** the longest sequence that is planned: positions stay below it */
+  readonly limit: number;
+  /** whether results may be written over arguments, so that writing a row into the cache costs no copy of it; default false */
+  readonly inPlace?: boolean;
+}
+
 /**
- * Last hidden states [B, D] of one new token per sequence, ids i32 [B], after the `lengths` i32 [B] tokens that the cache holds, and the rows
- * [B, Hk, 1, dk], [B, Hv, 1, dv] that the caller writes into each layer's cache at place `length`. The cache is only read; its capacity may be symbolic.
- * Places from `length` on may hold any finite values. `limit` is the longest sequence that is planned: positions stay below it.
+ * One new token per sequence, ids i32 [B], after the `lengths` i32 [B] tokens that the cache holds. The capacity may be symbolic; places from `length`
+ * on may hold any finite values.
  */
 export function decoderToken(
   config: DecoderConfig,
@@ -90,10 +111,10 @@ export function decoderToken(
   ids: Tensor,
   cache: KvCache<Tensor>,
   lengths: Tensor,
-  limit: number,
-): { readonly hidden: Tensor; readonly rows: KvCache<Tensor> } {
+  { limit, inPlace = false }: TokenOptions,
+): TokenResult<Tensor> {
   const parts = decoderParts(config);
-  const { attention, config: full } = parts;
+  const { attention, config: full, position } = parts;
   const [batch, capacity] = [dimOf(ids, 0), dimOf((cache[0] as CacheLayer).k, 2)];
   const ids_B1 = unsqueeze(ids, 1);
   const queries = { ids: unsqueeze(lengths, 1), limit };
@@ -102,19 +123,32 @@ export function decoderToken(
   const turns = turnHeads(parts, params, lengths, limit);
   const biases = new Map<number, Tensor>();
   const biasOf = (window: number): Tensor => getOrMake(biases, window, () => placeBias(lengths, capacity, window));
-  const rows: CacheLayer[] = [];
+  const ropes = new Map<string, RopeTables | undefined>();
+  const ropeOf = (index: number): RopeTables | undefined => {
+    const type = full.layer_types[index] ?? 'full_attention';
+    const tables = getOrMake(ropes, type, () => position.tables?.(parts.positionConfig, parts.positionSettings[type], limit));
+    return full.position_layers[index] ? tables : undefined;
+  };
+  const written = inPlace && params.layers.every((_, i) => fuses(parts, i, positionOf(parts, applied, i)) && !isLookedInto(i));
+  const layers: CacheLayer[] = [];
   const attend: AttendLayer = (layer, x, index) => {
-    const window = full.layer_types[index] === 'sliding_attention' ? (full.sliding_window ?? 0) : 0;
-    const [own, past] = [positionOf(parts, applied, index), cache[index] as CacheLayer];
+    const [own, past, window] = [positionOf(parts, applied, index), cache[index] as CacheLayer, windowOf(parts, index)];
+    const turn = (h: Tensor): Tensor => turns(h, index);
+    if (written) {
+      const fused = attendFused(parts, layer, x, { past, lengths, rope: ropeOf(index), turn });
+      layers[index] = fused.cache;
+      return fused.out;
+    }
     const attended =
       attention.isPlainSoftmax && !own.bias
-        ? attendPast(parts, layer, x, index, { past, bias: biasOf(window), turn: (h) => turns(h, index) })
+        ? attendPast(parts, layer, x, index, { past, bias: biasOf(window), turn })
         : attendWritten(parts, layer, x, index, { past, view, window, own });
-    rows[index] = attended.rows;
+    layers[index] = attended.rows;
     return attended.out;
   };
   const first = embedTokens(parts, params, ids_B1, applied.values());
   const inputs = perLayerInputs(parts, params, ids_B1, first);
   const x = params.layers.reduce((h, layer, index) => decoderBlock(parts, layer, h, index, attend, inputs), first);
-  return { hidden: reshape(norm(parts.norm, params.norm, x), [batch, full.hidden_size]), rows };
+  const hidden = reshape(norm(parts.norm, params.norm, x), [batch, full.hidden_size]);
+  return written ? { hidden, cache: layers, rows: [] } : { hidden, cache: [], rows: layers };
 }

@@ -7,6 +7,7 @@ const reference: Backend = {
   name: 'reference',
   devices: () => ['cpu'],
   sync: true,
+  direct: true,
   createSessionSync: () => {
     throw new BackendError('the reference interpreter runs graphs, not ONNX models');
   },

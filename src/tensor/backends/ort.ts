@@ -209,6 +209,7 @@ const probes = new DeviceProbes(createSync);
 export const ort: Backend = {
   name: 'ort',
   sync: true,
+  direct: true,
 
   devices() {
     runtime();

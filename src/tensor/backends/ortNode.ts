@@ -162,6 +162,7 @@ const probes = new DeviceProbes((spec, options) => new OrtNodeSession(spec, opti
 export const ortNode: Backend = {
   name: 'ort-node',
   sync: true,
+  direct: false,
 
   devices() {
     ortNodeModule();

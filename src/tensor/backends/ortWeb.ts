@@ -144,6 +144,7 @@ const isWebDevice = (device: Device): device is WebDevice => device in providers
 export const ortWeb: Backend = {
   name: 'ort-web',
   sync: false,
+  direct: false,
 
   devices() {
     return navigator?.gpu ? ['cpu', 'webgpu'] : ['cpu'];

@@ -69,6 +69,8 @@ export interface Backend {
   devices(): readonly Device[];
   /** True where createSessionSync and Session.runSync work. */
   readonly sync: boolean;
+  /** True where results are written where their arrays lie, so that one that takes over an argument's memory costs no copy. */
+  readonly direct: boolean;
   createSessionSync(spec: ModelSpec, options: SessionOptions): Session;
   createSession(spec: ModelSpec, options: SessionOptions): Promise<Session>;
 }

@@ -90,6 +90,9 @@ const backendFor = (options: ExecutionOptions): Backend => loadBackend(options.b
 /** Whether blocking runs are possible. */
 export const runsSync = (options: ExecutionOptions): boolean => backendFor(options).sync;
 
+/** Whether a result that takes over an argument's memory costs no copy. */
+export const writesInPlace = (options: Pick<ExecutionOptions, 'backend'>): boolean => loadBackend(options.backend).direct;
+
 /** The graph as it will be executed: composites expanded for the target, simplified, common subexpressions merged. */
 export function prepareGraph(graph: Graph, options: ExecutionOptions): Graph {
   const target = targetOf(backendFor(options), options.device ?? 'cpu');

@@ -31,17 +31,34 @@ function rotary(c: Builder, node: Node<'rotary'>): Value {
 function cachedAttention(c: Builder, node: Node<'cachedAttention'>): readonly Value[] {
   const { heads, kvHeads, scale } = node.attrs;
   const [pastK, pastV] = c.values(node.inputs.slice(3, 5)) as [Value, Value];
-  const joint = jointProjection(node);
-  const projections = joint ? [c.value(joint), '', ''] : c.values(node.inputs.slice(0, 3));
-  const { last, longest } = cacheLengths(c, operand(node, 5), operand(node, 0).shape[1] as Dim);
+  const [batch, steps] = operand(node, 0).shape as readonly [Dim, Dim];
+  const { last, longest } = cacheLengths(c, operand(node, 5), steps);
   const tables = c.values(node.inputs.slice(6));
+  // the kernel itself rotates heads of multiples of 16 values only
+  const apart = tables.length > 0 && (operand(node, 3).shape[3] as number) % 16 !== 0;
+  const joint = apart ? undefined : jointProjection(node);
+  const [q, k, v] = c.values(node.inputs.slice(0, 3)) as [Value, Value, Value];
+  const turned = (x: Value): Value =>
+    apart ? c.op('RotaryEmbedding', [x, firstPositions(c, operand(node, 5), batch), ...tables], {}, MICROSOFT) : x;
+  const projections = joint ? [c.value(joint), '', ''] : [turned(q), turned(k), v];
   return c.multi(
     'GroupQueryAttention',
-    [...projections, pastK, pastV, last, longest, ...tables],
+    [...projections, pastK, pastV, last, longest, ...(apart ? [] : tables)],
     3,
-    { num_heads: heads, kv_num_heads: kvHeads, scale: float(scale), do_rotary: tables.length ? 1 : 0 },
+    { num_heads: heads, kv_num_heads: kvHeads, scale: float(scale), do_rotary: tables.length && !apart ? 1 : 0 },
     MICROSOFT,
   );
+}
+
+const positionsOf = new WeakMap<Builder, Map<string, Value>>();
+
+/** Positions of the first new token of each row as RotaryEmbedding takes them: [1] for a single row, else [B, 1]. */
+function firstPositions(c: Builder, length: Tensor, batch: Dim): Value {
+  const known = getOrMake(positionsOf, c, () => new Map<string, Value>());
+  return getOrMake(known, `${length.node.id}.${length.index}`, () => {
+    const positions = c.cast(c.value(length), 'i64');
+    return batch === 1 ? positions : c.reshape(positions, length.shape, [batch, 1]);
+  });
 }
 
 /** The value of which q, k and v are the neighbouring column ranges, in this order: the kernel then takes it whole. */

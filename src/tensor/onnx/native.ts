@@ -30,9 +30,8 @@ export function isNative(node: Node, target: Target): boolean {
       if (!hasCpuKernels(target) || !isOp(node, 'cachedAttention')) return false;
       const [batch, steps] = operand(node, 0).shape;
       const headSize = operand(node, 3).shape[3];
-      // several new tokens for several sequences of different lengths have no kernel; heads come in multiples of 8 values, of 16 where they rotate
-      const multiple = node.inputs.length > 6 ? 16 : 8;
-      return (batch === 1 || steps === 1) && typeof headSize === 'number' && headSize % multiple === 0;
+      // several new tokens for several sequences of different lengths have no kernel; heads come in multiples of 8 values
+      return (batch === 1 || steps === 1) && typeof headSize === 'number' && headSize % 8 === 0;
     }
     default:
       return false;

@@ -81,6 +81,28 @@ describe('cachedAttention on ONNX Runtime', () => {
     });
   });
 
+  it('rotates heads of 8 values too, each row by its own position', () => {
+    const tables = ropeTables(capacity, 8);
+    const args = (): [NDArray, NDArray, NDArray, NDArray] => [
+      values([3, 1, 8 * 4], 1),
+      values([3, 2, capacity, 8], 2),
+      values([3, 2, capacity, 8], 3),
+      array(Int32Array.of(0, 7, 21)),
+    ];
+    const f = (x: Tensor, pastK: Tensor, pastV: Tensor, length: Tensor): readonly [Tensor, Tensor, Tensor] => {
+      const k = mul(split(x, 2, -1)[0] as Tensor, 0.7);
+      const a = cachedAttention({ q: x, k, v: k, pastK, pastV, length, rope: tables }, { heads: 4, kvHeads: 2 });
+      return [a.pastK, a.pastV, a.out];
+    };
+    const compiled = compile(f, { backend: 'ort', donate: [1, 2] });
+    expect(compiled.inPlaceOutputs(...args())).toEqual([0, 1]);
+    const expected = compile(f, { backend: 'reference' }).runSync(...args());
+    compiled.runSync(...args()).forEach((x, i) => {
+      close(x, expected[i] as NDArray);
+    });
+    compiled.dispose();
+  });
+
   it('token by token equals causal attention over the whole sequence with rotated queries and keys', () => {
     const tokens = 9;
     const whole = compile((qkv: Tensor) => {
