@@ -60,6 +60,8 @@ export interface RolloutContext<S = unknown> extends HostContext<S> {
 
 /** How the group of a problem is sampled. */
 export interface Rollout<S = unknown> extends Part<S> {
+  /** whether answers have to be sampled in this way after training, too (see rolloutSamples); otherwise plain decoding is meant */
+  readonly decodes?: true;
   sample(prompts: readonly Scaffolded[], context: RolloutContext<S>): Promise<readonly Trajectory[]>;
 }
 

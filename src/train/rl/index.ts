@@ -15,6 +15,7 @@ export * from './parts/surrogate.js';
 export * from './parts/update.js';
 export * from './parts/valueHead.js';
 export type { PromptRow } from './prompts.js';
+export * from './rolloutSamples.js';
 export * from './sequenceOps.js';
 export * from './taskTable.js';
 export * from './trajectory.js';

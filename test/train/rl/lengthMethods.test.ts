@@ -8,6 +8,7 @@ import type { PolicyService, RolloutContext } from '../../../src/train/rl/contra
 import { chunkSizes } from '../../../src/train/rl/parts/chunks.js';
 import { redundancyOf, stepDefaults, tokensWithin } from '../../../src/train/rl/parts/redundancy.js';
 import { Policy } from '../../../src/train/rl/policy.js';
+import { rolloutSamples } from '../../../src/train/rl/rolloutSamples.js';
 import { Stopwatch } from '../../../src/train/rl/stopwatch.js';
 import type { Segment, Trajectory } from '../../../src/train/rl/trajectory.js';
 import { trainRl } from '../../../src/train/rl.js';
@@ -329,6 +330,32 @@ describe('dac-rl', () => {
           expect(scored.find((s) => s.segments[0] === a)?.reward).toBe(want);
           expect(scored.filter((s) => s.segments[0]?.role === 'conquer').map((s) => s.reward)).toEqual([0, own ? 1 : 0, other ? 1 : 0]);
         }
+  });
+});
+
+describe('answers outside of training', () => {
+  const { model, params } = tinyPolicy(3);
+  const rows = texts.map((prompt) => ({ prompt }));
+  const samplesOf = (spec: string, settings: Settings, samples = 4) =>
+    rolloutSamples({ model, params, tokenizer, recipe: recipeOf(spec), settings, rows, samples, seed: 9 });
+
+  it('are those of the rollout, equal in equal calls, and plain ones where one chunk is enough', async () => {
+    const chunked = await samplesOf('grpo+delethink', { max_completion_length: 24, max_chunks: 4 });
+    expect(chunked.map((own) => own.length)).toEqual([4, 4, 4]);
+    for (const [i, own] of chunked.entries()) for (const t of own) expect(t.prompt.text).toBe(texts[i]);
+    expect(chunked.flat().some((t) => t.segments.length > 1)).toBe(true);
+    expect(await samplesOf('grpo+delethink', { max_completion_length: 24, max_chunks: 4 })).toEqual(chunked);
+    const [plain, one] = [
+      await samplesOf('grpo', { max_completion_length: 24 }),
+      await samplesOf('grpo+delethink', { max_completion_length: 24, max_chunks: 1 }),
+    ];
+    expect(one.flat().map((t) => t.text)).toEqual(plain.flat().map((t) => t.text));
+  });
+
+  it('say where a rollout cannot give them', async () => {
+    await expect(samplesOf('grpo+dac-rl', { max_completion_length: 6 }, 6)).rejects.toThrow(/gave 4 completions of a problem, not 6/);
+    expect(recipeOf('grpo+dac-rl').slots.rollout.decodes).toBe(true);
+    expect(recipeOf('grpo+hgpo').slots.rollout.decodes).toBeUndefined();
   });
 });
 

@@ -61,6 +61,7 @@ async function writeChunk(
 /** At most max_chunks chunks a completion, max_completion_length tokens in all; memory for one chunk is enough. Each chunk is a segment. */
 export const chunkedRollout: Rollout = {
   name: 'chunks',
+  decodes: true,
   defaults: { max_chunks: 5, carry_share: 0.5, head_share: 0.0122, mask_truncated_completions: false },
   sample: async (prompts, context) => {
     const { number, num_generations, settings, metric } = context;

@@ -52,6 +52,7 @@ async function divide(
  */
 export const divideRollout: Rollout = {
   name: 'divide and conquer',
+  decodes: true,
   defaults: { divisions: 4, divide_share: 0.4, divide_mark: '|', mask_truncated_completions: false },
   sample: async (prompts, context) => {
     const { number, num_generations, settings, tokenizer, policy } = context;

@@ -62,6 +62,7 @@ async function solutionsOf(
  */
 export const elasticRollout: Rollout = {
   name: 'elastic',
+  decodes: true,
   defaults: { thinking_share: 0.5, solution_share: 0.5, answer_marker: answerMarker, mask_truncated_completions: false },
   sample: async (prompts, context) => {
     const { policy, tokenizer, settings, eos, number, num_generations: n } = context;
