@@ -26,7 +26,7 @@ export const elasticReasoning: RlMethod = {
     testbed: 'thinking-budgets',
     baseline: 'grpo',
     method: 'grpo+elastic-reasoning',
-    metric: 'pass@1',
+    metric: 'budgeted',
     cost: 'generated tokens',
     expect: 'gain',
   },
