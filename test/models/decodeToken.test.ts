@@ -74,11 +74,14 @@ function written(
   return cache.map(({ k, v }, i) => ({ k: grow(k, rows?.[i]?.k), v: grow(v, rows?.[i]?.v) }));
 }
 
-describe.each(Object.entries(variants))('a token over a cache that is only read: %s', (_, variant) => {
+describe.each(Object.entries(variants))('a token over a cache: %s', (_, variant) => {
   const config = { ...base, ...variant };
   const params = strongParams(config);
 
-  it('has the hidden states of the whole sequence, rows of unequal length, one compilation for a growing cache', async () => {
+  it.each([
+    ['that is only read', false],
+    ['written in place where kernels can', true],
+  ])('%s has the hidden states of the whole sequence, rows of unequal length, one compilation', async (_, inPlace) => {
     const whole = compile((p: Decoder<Tensor>, x: Tensor) => decoderHidden(config, p, x), { threads: 1 });
     const prefill = compile((p: Decoder<Tensor>, x: Tensor, c: KvCache<Tensor>, n: Tensor) => decoderStep(config, p, x, c, n).cache, {
       threads: 1,
@@ -88,10 +91,10 @@ describe.each(Object.entries(variants))('a token over a cache that is only read:
         Object.entries(layer).map(([name, { shape }]) => [name, spec('f32', ['B', shape[1] as number, 'C', shape[3] as number])]),
       ),
     );
-    const token = compile((p: Decoder<Tensor>, x: Tensor, c: KvCache<Tensor>, n: Tensor) => decoderToken(config, p, x, c, n, 16), {
-      threads: 1,
-      args: [undefined, spec('i32', ['B']), any, spec('i32', ['B'])],
-    });
+    const token = compile(
+      (p: Decoder<Tensor>, x: Tensor, c: KvCache<Tensor>, n: Tensor) => decoderToken(config, p, x, c, n, { limit: 16, inPlace }),
+      { threads: 1, args: [undefined, spec('i32', ['B']), any, spec('i32', ['B'])] },
+    );
     const expected = (await whole.run(params, i32(ids))).toNested() as number[][][];
     const lengths = [4, 2];
     const start = await prefill.run(
@@ -106,7 +109,9 @@ describe.each(Object.entries(variants))('a token over a cache that is only read:
       const hidden = out.hidden.toNested() as number[][];
       for (const [b, n] of lengths.entries())
         for (const [i, x] of (hidden[b] as number[]).entries()) expect(x).toBeCloseTo(expected[b]?.[n]?.[i] as number, 3);
-      cache = written(cache, out.rows as KvCache<NDArray>, lengths, 6 + s);
+      const after = out.cache as KvCache<NDArray>;
+      expect(after.length > 0 && out.rows.length > 0).toBe(false);
+      cache = after.length > 0 ? written(after, undefined, lengths, 6 + s) : written(cache, out.rows as KvCache<NDArray>, lengths, 6 + s);
       lengths.forEach((n, b) => {
         lengths[b] = n + 1;
       });
