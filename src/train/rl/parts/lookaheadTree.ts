@@ -92,7 +92,7 @@ export class LookaheadTree {
 
   #resemblesParent({ written, birth, parent }: Branch): boolean {
     const age = this.length - birth;
-    if (!parent || !this.settings.windows.includes(age)) return false;
+    if (!parent || !this.settings.windows.includes(age) || !this.branches.includes(parent)) return false;
     const [own, other] = [written, parent.written].map((w) => w.slice(birth, this.length).map((x) => x.token)) as [number[], number[]];
     if (own.length < age || other.length < age || [...own, ...other].some((t) => this.eos.has(t))) return false;
     return editDistance(own, other) / age < this.settings.resemblance;
