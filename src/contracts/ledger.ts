@@ -2,6 +2,8 @@
 export interface Ledger {
   /** tokens that entered a training step */
   readonly tokens_trained: number;
+  /** tokens that the model wrote; absent in loops that do not generate */
+  readonly tokens_generated?: number;
   /** tokens that were scored without training (validation) */
   readonly tokens_evaluated: number;
   /** floating-point operations of the model, forward and backward, validation included */

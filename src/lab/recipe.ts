@@ -1,9 +1,10 @@
 import type { Method, Settings } from '../contracts/index.js';
 import { slots } from './catalogue/slots.js';
 import type { CodeSlot } from './catalogue/types.js';
+import { composers } from './composition.js';
 import { lookUp, UsageError } from './names.js';
 
-/** The method of one slot with complete settings. */
+/** The method of one slot, or several joined by + where the slot's methods compose, with complete settings. */
 export interface RecipePart {
   readonly method: string;
   readonly settings: Settings;
@@ -32,7 +33,8 @@ export const findMethod = (id: string): { readonly slot: CodeSlot; readonly meth
 const slotById: Readonly<Record<string, CodeSlot>> = Object.fromEntries(slots.map((slot) => [slot.id, slot]));
 
 /**
- * Which method each slot gets: the base's, replaced by those that `spec` names, e.g. `muon+quest`. Two methods for one slot clash.
+ * Which method each slot gets: the base's, replaced by those that `spec` names, e.g. `muon+quest`. Two methods for one slot clash, except where the
+ * slot's methods compose (`grpo+opo`).
  *
  * @throws UsageError for unknown methods, for clashes and for slots that the loop does not have
  */
@@ -45,6 +47,10 @@ export function methodsOf({ base }: Pick<RecipeBase, 'base'>, spec: string): Rea
         `${id} belongs to the slot ${slot.id}, which this testbed does not use; its slots: ${Object.keys(base).join(', ')}`,
       );
     const other = patched.get(slot.id);
+    if (other !== undefined && composers[slot.id]) {
+      patched.set(slot.id, `${other}+${id}`);
+      continue;
+    }
     if (other !== undefined)
       throw new UsageError(`${spec}: ${other} and ${id} clash, both are methods of the slot ${slot.id}; name one of them`);
     patched.set(slot.id, id);
@@ -52,12 +58,22 @@ export function methodsOf({ base }: Pick<RecipeBase, 'base'>, spec: string): Rea
   return { ...base, ...Object.fromEntries(patched) };
 }
 
+/** Defaults of a method, or of a composition of methods. */
+const defaultsOf = (slot: string, spec: string): Settings =>
+  composers[slot]?.settings(spec) ?? lookUp(slot, spec, (slotById[slot] as CodeSlot).methods).defaults;
+
+/** Every setting that some method of a slot has. */
+function settingsOfSlot({ id, methods }: CodeSlot): Settings {
+  const composer = composers[id];
+  return Object.assign({}, ...Object.values(methods).map((m) => composer?.settings(m.id) ?? m.defaults)) as Settings;
+}
+
 /** Completes the settings of every slot: defaults, then what is shared, then each of `layers` in turn. Shared keys that a method lacks are left out. */
 export function completeRecipe(base: RecipeBase, spec: string, ...layers: readonly SlotSettings[]): Recipe {
   const methods = methodsOf(base, spec);
   return Object.fromEntries(
     Object.entries(methods).map(([slot, id]) => {
-      const { defaults } = lookUp(slot, id, (slotById[slot] as CodeSlot).methods);
+      const defaults = defaultsOf(slot, id);
       const known = Object.fromEntries(Object.entries(base.shared[slot] ?? {}).filter(([k]) => Object.hasOwn(defaults, k)));
       const settings = Object.assign({}, defaults, known, ...layers.map((layer) => layer[slot] ?? {})) as Settings;
       return [slot, { method: id, settings }];
@@ -87,16 +103,14 @@ export function parseSettings(texts: readonly string[]): { readonly bySlot: Slot
     const [, owner, key, raw] = match as unknown as [string, string, string, string];
     const value = readValue(raw);
     if (Object.hasOwn(slotById, owner)) {
-      const { methods } = slotById[owner] as CodeSlot;
-      const known = Object.assign({}, ...Object.values(methods).map((m) => m.defaults)) as Settings;
-      lookUp(`setting of ${owner}`, key, known);
+      lookUp(`setting of ${owner}`, key, settingsOfSlot(slotById[owner] as CodeSlot));
       bySlot[owner] = { ...bySlot[owner], [key]: value };
     } else {
-      const { method } = lookUp('slot or method', owner, {
+      const found = lookUp('slot or method', owner, {
         ...everyMethod,
-        ...Object.fromEntries(slots.map((s) => [s.id, { method: undefined }])),
+        ...Object.fromEntries(slots.map((s) => [s.id, undefined])),
       });
-      lookUp(`setting of ${owner}`, key, method?.defaults ?? {});
+      lookUp(`setting of ${owner}`, key, found ? defaultsOf(found.slot.id, found.method.id) : {});
       byMethod[owner] = { ...byMethod[owner], [key]: value };
     }
   }
@@ -118,9 +132,9 @@ function readValue(raw: string): Settings[string] {
 export function settingsFor(base: RecipeBase, spec: string, given: ReturnType<typeof parseSettings>): SlotSettings {
   return Object.fromEntries(
     Object.entries(methodsOf(base, spec)).map(([slot, id]) => {
-      const { defaults } = lookUp(slot, id, (slotById[slot] as CodeSlot).methods);
+      const defaults = defaultsOf(slot, id);
       const fitting = Object.fromEntries(Object.entries(given.bySlot[slot] ?? {}).filter(([k]) => Object.hasOwn(defaults, k)));
-      return [slot, { ...fitting, ...(given.byMethod[id] ?? {}) }];
+      return [slot, Object.assign({}, fitting, ...id.split('+').map((m) => given.byMethod[m] ?? {})) as Settings];
     }),
   );
 }

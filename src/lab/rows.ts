@@ -19,7 +19,7 @@ export interface CompareRow {
   /** p-value after Holm's correction over the methods compared with the baseline */
   readonly p_holm: number | null;
   readonly verdict: Verdict | null;
-  /** means over the runs */
+  /** means over the runs; tokens that were generated where the loop generates, else those that were trained on */
   readonly tokens: number;
   readonly flops: number;
   readonly train_seconds: number;
@@ -32,7 +32,7 @@ const average = (records: readonly RunRecord[], f: (r: RunRecord) => number): nu
 
 function averageLedger(records: readonly RunRecord[]): Ledger {
   const keys = Object.keys(records[0]?.ledger ?? {}) as (keyof Ledger)[];
-  return Object.fromEntries(keys.map((k) => [k, average(records, (r) => r.ledger[k])])) as unknown as Ledger;
+  return Object.fromEntries(keys.map((k) => [k, average(records, (r) => r.ledger[k] ?? 0)])) as unknown as Ledger;
 }
 
 /** The testbed's metric by seed; null where the run diverged. */
@@ -78,7 +78,7 @@ export function summariseRows(
       difference,
       p_holm: Number.isNaN(p) ? null : p,
       verdict: difference && verdict(difference, { margin: testbed.margin, better: testbed.better, p }),
-      tokens: average(records, (r) => r.ledger.tokens_trained),
+      tokens: average(records, (r) => r.ledger.tokens_generated ?? r.ledger.tokens_trained),
       flops: average(records, (r) => r.ledger.model_flops + r.ledger.optimizer_flops),
       train_seconds: average(records, (r) => r.ledger.train_seconds),
       ledger: averageLedger(records),

@@ -13,6 +13,7 @@ import type { MetricsLine } from './pretrain.js';
 import { collect, scoreBatch } from './rl/collect.js';
 import type { RlRecipe } from './rl/compose.js';
 import type { NamedReward, PhaseChange, UpdateContext } from './rl/contract.js';
+import { evaluatePolicy, type RlEvaluation } from './rl/evaluate.js';
 import { Host } from './rl/host.js';
 import { RlLedger, type RlLedgerTotal } from './rl/ledger.js';
 import { type CompletionRow, completionRows, explain, rolloutMetrics } from './rl/log.js';
@@ -27,6 +28,8 @@ import { type Chosen, trainedSpecs } from './step.js';
 /** Length, rhythm and clipping of a run, by TRL's names. */
 export interface RlArguments {
   readonly max_steps: number;
+  /** a run also ends with the step in which it has generated so many tokens: the budget of comparisons; default: none */
+  readonly max_generated_tokens?: number;
   /** share of max_steps in which the learning rate rises linearly; default 0 */
   readonly warmup_ratio?: number;
   /** overrides warmup_ratio */
@@ -51,6 +54,8 @@ export interface RlOptions {
   readonly args: RlArguments;
   readonly data: readonly PromptRow[];
   readonly rewards: readonly NamedReward[];
+  /** problems that are only measured; metrics begin with `eval_` */
+  readonly evaluation?: RlEvaluation;
   /** all random choices of the run follow from it */
   readonly seed: number;
   /** weights that penalties compare with; default: the start */
@@ -74,10 +79,12 @@ export interface RlOptions {
 
 export interface RlResult {
   readonly status: 'finished' | 'diverged';
+  /** of the last evaluation; empty without one, and where the loss left the finite numbers */
+  readonly metrics: Readonly<Record<string, number>>;
   readonly params: ParamTree<NDArray>;
   readonly ledger: RlLedgerTotal;
   readonly log_history: readonly MetricsLine[];
-  /** seconds in compiled functions (decode, prefill, score, train) and in all steps: what --profile shows */
+  /** seconds in compiled functions (decode, prefill, score, train), in all steps and in evaluations: what --profile shows */
   readonly profile: Readonly<Record<string, number>>;
 }
 
@@ -85,7 +92,7 @@ export interface RlResult {
 export async function trainRl(options: RlOptions): Promise<RlResult> {
   const { model, tokenizer, recipe, optimizer, schedule, args, seed, checkpoints, threads, backend, signal, onMetrics } = options;
   const { slots } = recipe;
-  const { max_steps, logging_steps = 1, save_steps = 0, max_grad_norm = 1 } = args;
+  const { max_steps, max_generated_tokens = Number.POSITIVE_INFINITY, logging_steps = 1, save_steps = 0, max_grad_norm = 1 } = args;
   const span = { totalSteps: max_steps, warmupSteps: args.warmup_steps ?? Math.round((args.warmup_ratio ?? 0) * max_steps) };
   const factor = schedule.method.factor(schedule.settings, span);
   const dataset = promptDataset(options.data, tokenizer);
@@ -95,7 +102,7 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
   const keys = randomKey(seed);
   const host: Host = new Host({
     key: foldIn(keys, 4),
-    max_steps,
+    progress: () => progress(),
     tokenizer,
     eos,
     rewards: options.rewards,
@@ -131,10 +138,32 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
     params: () => trainer.state.params,
     reference: () => reference,
     key: (purpose) => host.key(purpose),
-    generated: (tokens) => ledger.generated(tokens),
+    generated: (tokens) => (evaluating ? ledger.scored(tokens) : ledger.generated(tokens)),
     scored: (tokens) => ledger.scored(tokens),
   });
   const history: MetricsLine[] = [];
+  const progress = (): number => Math.min(1, Math.max(host.step / max_steps, ledger.tokensGenerated / max_generated_tokens));
+
+  const measured = options.evaluation && options.evaluation.data.length > 0 ? promptDataset(options.evaluation.data, tokenizer) : undefined;
+  let evaluating = false;
+  /** Metrics of the held-out problems. Their tokens and seconds are not those of training. */
+  const evaluate = async (): Promise<Record<string, number>> => {
+    if (!measured) return {};
+    const before = { ...watch.seconds };
+    const began = performance.now();
+    evaluating = true;
+    try {
+      return await evaluatePolicy(host, measured, options.evaluation?.num_generations ?? 1);
+    } finally {
+      evaluating = false;
+      for (const name of Object.keys(watch.seconds)) watch.seconds[name] = before[name] ?? 0;
+      watch.seconds.evaluation = (before.evaluation ?? 0) + (performance.now() - began) / 1000;
+    }
+  };
+  const log = (line: MetricsLine): void => {
+    history.push(line);
+    onMetrics?.(line);
+  };
 
   const enter = ({ settings = {}, reset_reference, reset_optimizer }: PhaseChange): void => {
     host.settings = { ...host.settings, ...settings };
@@ -173,7 +202,9 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
       lastSaved = host.step;
     };
 
-    while (host.step < max_steps) {
+    if (options.evaluation?.on_start && measured && host.step === 0)
+      log({ global_step: 0, epoch: 0, num_tokens: 0, ...(await evaluate()) });
+    while (progress() < 1) {
       if (signal?.aborted) {
         await save();
         signal.throwIfAborted();
@@ -200,8 +231,7 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
         batch,
         train: async (samples, { rate = 1 } = {}) => {
           const rates = ratesAt(optimizer.method.rates, optimizer.settings, scheduled * rate);
-          const progress = host.step / max_steps;
-          const metrics = await trainer.train({ batch, samples, auxiliary, frozen, rates, progress, turn: turn++ });
+          const metrics = await trainer.train({ batch, samples, auxiliary, frozen, rates, progress: progress(), turn: turn++ });
           for (const [name, value] of Object.entries(metrics)) host.metric(name, value);
           return metrics;
         },
@@ -224,15 +254,32 @@ export async function trainRl(options: RlOptions): Promise<RlResult> {
         step_time: (performance.now() - began) / 1000,
       };
       watch.seconds.steps = (watch.seconds.steps ?? 0) + line.step_time;
-      if (host.step % logging_steps === 0 || host.step === max_steps) {
-        history.push(line);
-        onMetrics?.(line);
-      }
-      if (metrics.loss !== undefined && !Number.isFinite(metrics.loss))
-        return { status: 'diverged', params: trainer.weights, ledger: ledger.total(), log_history: history, profile: watch.seconds };
-      if ((save_steps > 0 && host.step % save_steps === 0) || host.step === max_steps) await save();
+      const isLast = progress() >= 1;
+      const diverged = metrics.loss !== undefined && !Number.isFinite(metrics.loss);
+      const { eval_steps = 0 } = options.evaluation ?? {};
+      const evaluates = eval_steps > 0 && host.step % eval_steps === 0 && !isLast && !diverged;
+      if (host.step % logging_steps === 0 || isLast || evaluates) log({ ...line, ...(evaluates ? await evaluate() : {}) });
+      if (diverged)
+        return {
+          status: 'diverged',
+          metrics: {},
+          params: trainer.weights,
+          ledger: ledger.total(),
+          log_history: history,
+          profile: watch.seconds,
+        };
+      if ((save_steps > 0 && host.step % save_steps === 0) || isLast) await save();
     }
-    return { status: 'finished', params: trainer.weights, ledger: ledger.total(), log_history: history, profile: watch.seconds };
+    const final = await evaluate();
+    if (measured) log({ global_step: host.step, num_tokens: ledger.tokens, ...final });
+    return {
+      status: 'finished',
+      metrics: final,
+      params: trainer.weights,
+      ledger: ledger.total(),
+      log_history: history,
+      profile: watch.seconds,
+    };
   } finally {
     trainer.step.dispose();
     policy.dispose();

@@ -10,6 +10,7 @@ import {
   regressionTestbed,
   wordProblemTestbed,
 } from './probes.js';
+import { rlTestbeds } from './rl/index.js';
 import type { Testbed } from './testbed.js';
 import { bytesOf, shakespeare, smoke, wikitextOf } from './text.js';
 
@@ -30,6 +31,7 @@ export const testbeds: Readonly<Record<string, Testbed>> = Object.fromEntries(
     needleTestbed,
     lettersTestbed,
     smoke,
+    ...rlTestbeds,
   ].map((testbed) => [testbed.id, testbed]),
 );
 

@@ -16,7 +16,8 @@ export function textNumber(text: string): number {
 export interface HostOptions {
   /** key of the run */
   readonly key: NDArray;
-  readonly max_steps: number;
+  /** share of the run that is done */
+  progress(): number;
   readonly tokenizer: Tokenizer;
   readonly eos: ReadonlySet<number>;
   readonly rewards: readonly NamedReward[];
@@ -78,17 +79,17 @@ export class Host {
   context<S>(slot: SlotName, part: Part<S>): HostContext<S> {
     const states = this.#states;
     const at = `${slot}/${part.name}`;
-    const { tokenizer, eos, rewards, policy, max_steps } = this.options;
+    const { tokenizer, eos, rewards, policy, progress } = this.options;
     return {
       step: this.step,
-      progress: this.step / max_steps,
+      progress: progress(),
       settings: this.settings,
       number: (name) => this.number(name),
       get state(): S {
         if (!Object.hasOwn(states, at)) states[at] = part.init?.() ?? {};
         return states[at] as S;
       },
-      of: (other) => this.context(slot, other),
+      of: (other, keeper = slot) => this.context(keeper, other),
       tasks: this.tasks,
       key: (purpose, of) => this.key(`${at} ${purpose}`, of),
       rewards,

@@ -2,7 +2,7 @@ import type { Ledger } from '../../contracts/index.js';
 import type { CausalModel } from '../../models/index.js';
 
 /** A cost ledger with the tokens that were generated. Generation reads the model once a token; its FLOPs are part of model_flops. */
-export type RlLedgerTotal = Ledger & { readonly tokens_generated: number };
+export type RlLedgerTotal = Ledger & Required<Pick<Ledger, 'tokens_generated'>>;
 
 type Counts = Record<
   | 'tokens_trained'
@@ -57,6 +57,10 @@ export class RlLedger {
   generated(tokens: number): void {
     this.#counts.tokens_generated += tokens;
     this.#counts.model_flops += (tokens * this.#trainFlops) / 3;
+  }
+
+  get tokensGenerated(): number {
+    return this.#counts.tokens_generated;
   }
 
   /** tokens that were generated, scored or trained */

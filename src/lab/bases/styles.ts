@@ -1,0 +1,27 @@
+import { Draws } from '../../data/probes/draws.js';
+import { extractSteps, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
+import { foldIn, randomKey } from '../../tensor/random/threefry.js';
+
+/** Ways of writing worked solutions that comparisons of reinforcement learning start from. Each is a pure function of the entry and a number. */
+
+const styleKey = randomKey(0x7374796c);
+
+/** Redundant checks: steps are written again right away with probability 0.4, and once the end is reached the last one to three steps are gone through once more. */
+export function verboseDocument({ prompt, steps, answer }: Pick<TaskEntry, 'prompt' | 'steps' | 'answer'>, i: number): TaskDocument {
+  const draws = new Draws(foldIn(foldIn(styleKey, 1), i));
+  const again = steps.flatMap((step) => (draws.unit() < 0.4 ? [step, step] : [step]));
+  const back = draws.unit() < 0.7 ? steps.slice(-(1 + draws.below(3))) : [];
+  return { prompt, completion: writeSolution([...again, ...back], answer) };
+}
+
+/** A worked solution as another author would write it: every step in brackets. */
+export const foreignSolution = ({ solution, answer }: { readonly solution: string; readonly answer: string }): string =>
+  `${extractSteps(solution)
+    .map((step) => `[${step}]`)
+    .join('')}#${answer}`;
+
+/** The prompt with the sign of a mode behind it, and a solution with its steps (`!`) or without (`.`), in turn. */
+export function modeDocument({ prompt, steps, answer }: Pick<TaskEntry, 'prompt' | 'steps' | 'answer'>, i: number): TaskDocument {
+  const thinks = i % 2 === 0;
+  return { prompt: `${prompt}${thinks ? '!' : '.'}`, completion: writeSolution(thinks ? steps : [], answer) };
+}
