@@ -10,6 +10,7 @@ import { Progress } from './progress.js';
 interface CompareFlags {
   readonly testbed: string;
   readonly seeds: number;
+  readonly metric?: string;
   readonly threads: number;
   readonly parallel?: number;
   readonly out?: string;
@@ -41,6 +42,7 @@ export function addCompare(program: Command, io: Io, setExit: (code: number) => 
     )
     .argument('<methods...>', 'methods, or several joined by + (muon+quest); the first is the baseline')
     .option('--testbed <name>', 'the task', 'shakespeare')
+    .option('--metric <name>', "the final metric that decides (default: the testbed's)")
     .option('--seeds <n>', 'number of seeds (0, 1, ...), shared by all methods', count, 5)
     .option('--threads <n>', 'threads of each run', count, 1)
     .option('--parallel <n>', 'runs side by side (default: cores / threads)', count)

@@ -25,13 +25,16 @@ export const commonAliases = {
 export const optimizationKey = (name: string): string | undefined =>
   ['optimizer', 'schedule'].find((slot) => Object.hasOwn(slotMethods(slot), name));
 
-const namesOf = (verb: Verb): ConfigNames => ({
-  aliases: commonAliases,
-  shorthands: { optimizer: 'method', schedule: 'method' },
-  // --set neftune.neftune_noise_alpha=5 is a setting of one method
-  setKey: (name) => (Object.hasOwn(verb.methods, name) ? `method_settings.${name}` : optimizationKey(name)),
-  hidden: (key) => !Object.hasOwn(ownKeys(verb), key),
-});
+function namesOf(verb: Verb): ConfigNames {
+  const own = ownKeys(verb);
+  return {
+    aliases: commonAliases,
+    shorthands: { optimizer: 'method', schedule: 'method' },
+    // --set neftune.neftune_noise_alpha=5 is a setting of one method
+    setKey: (name) => (Object.hasOwn(verb.methods, name) ? `method_settings.${name}` : optimizationKey(name)),
+    hidden: (key) => !Object.hasOwn(own, key),
+  };
+}
 
 const examples: Readonly<Record<PostTrainVerb, string>> = {
   sft: `

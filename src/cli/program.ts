@@ -12,6 +12,7 @@ import { exitCodes, type Io } from './io.js';
 import { addMethods } from './methodsCommand.js';
 import { addPostTrain } from './postTrainCommands.js';
 import { addPretrain } from './pretrainCommand.js';
+import { addRl } from './rlCommands.js';
 import { addRuns } from './runsCommand.js';
 
 /** Builds the command line; `setExit` receives the exit code of the command that ran. */
@@ -36,6 +37,7 @@ Examples:
     );
   addPretrain(program, io, setExit);
   addPostTrain(program, io, setExit);
+  addRl(program, io, setExit);
   addGenerate(program, io, setExit);
   addEval(program, io, setExit);
   addExport(program, io, setExit);

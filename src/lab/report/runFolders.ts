@@ -69,10 +69,17 @@ export function lastValues(lines: readonly MetricsLine[]): Record<string, number
   return last;
 }
 
-/** The metric by which a run is judged: its testbed's, else bits per byte, else the validation loss, else the loss. */
+/** Metrics of runs without a testbed, by which of them they are judged first. */
+const usualMetrics = [
+  ...['val/bpb', 'val/loss'],
+  ...['eval_reward', 'eval_accuracy', 'eval_rewards/accuracies', 'eval_loss'],
+  ...['reward', 'loss'],
+];
+
+/** The metric by which a run is judged: its testbed's, else the first of the usual ones that it has. */
 function judged(testbed: string | undefined, values: Readonly<Record<string, number>>): string | undefined {
   const own = testbed !== undefined && Object.hasOwn(testbeds, testbed) ? testbeds[testbed]?.metric : undefined;
-  return [own, 'val/bpb', 'val/loss', 'loss'].find((name) => name !== undefined && Object.hasOwn(values, name));
+  return [own, ...usualMetrics].find((name) => name !== undefined && Object.hasOwn(values, name));
 }
 
 const trainingSeconds = (lines: readonly MetricsLine[]): number => {

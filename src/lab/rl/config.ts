@@ -20,7 +20,7 @@ export const rlKeys = (verb: RlVerb) => ({
   }),
   task: text()
     .optional()
-    .describe('generated problems with a verifier instead of dataset_name, or gsm8k (problems from dataset_name or the hub)'),
+    .describe('generated problems with a verifier instead of dataset_name, or gsm8k, whose problems come from dataset_name'),
   task_settings: z
     .record(z.string(), z.union([z.number(), z.string(), z.boolean()]), { error: "a record of the task's settings" })
     .optional()
