@@ -11,6 +11,8 @@ export interface CompareOptions extends Partial<PoolOptions> {
   /** what is compared: method ids, or several joined by + (`muon+quest`); the first is the baseline */
   readonly methods: readonly string[];
   readonly testbed: string;
+  /** the final metric that decides; default: the testbed's */
+  readonly metric?: string;
   /** seeds 0 .. seeds - 1, shared by all methods */
   readonly seeds: number;
   /** settings as `optimizer.learning_rate=0.001` or `muon.momentum=0.9`; they go before what tuning found */
@@ -64,6 +66,7 @@ const commandOf = (options: CompareOptions, threads: number): string =>
     'npx vitro compare',
     ...options.methods.map(quoted),
     `--testbed ${quoted(options.testbed)}`,
+    ...(options.metric === undefined ? [] : [`--metric ${quoted(options.metric)}`]),
     `--seeds ${options.seeds}`,
     ...(options.set ?? []).map((s) => `--set ${quoted(s)}`),
     ...(threads === 1 ? [] : [`--threads ${threads}`]),
@@ -79,7 +82,8 @@ export async function compare(options: CompareOptions, hooks: RunHooks = {}): Pr
   const { methods } = options;
   if (methods.length === 0) throw new UsageError('name at least one method');
   if (new Set(methods).size !== methods.length) throw new UsageError(`a method is named twice: ${methods.join(' ')}`);
-  const testbed = findTestbed(options.testbed);
+  const own = findTestbed(options.testbed);
+  const testbed = { ...own, metric: options.metric ?? own.metric };
   const given = parseSettings(options.set ?? []);
   const seeds = Array.from({ length: checkCount('seeds', options.seeds) }, (_, i) => i);
   const recipes = methods.map((method) => ({ method, recipe: recipeFor(testbed, method, given) }));
@@ -89,6 +93,9 @@ export async function compare(options: CompareOptions, hooks: RunHooks = {}): Pr
     recipes.map(({ method, recipe }): Job => ({ name: `${method} seed ${seed}`, method, recipe, seed })),
   );
   const { records, identities, reused, threads, parallel } = await doRuns(testbed, jobs, { ...options, out }, hooks);
+  const known = Object.keys(records.find((r) => r.status === 'finished')?.result ?? { [testbed.metric]: 0 });
+  if (!known.includes(testbed.metric))
+    throw new UsageError(`${own.id} measures no ${testbed.metric}; its metrics: ${known.join(', ')}`);
   const byMethod = Object.fromEntries(methods.map((m) => [m, records.filter((r) => r.method === m)]));
   const first = records[0];
   const summary: CompareSummary = {

@@ -76,7 +76,7 @@ export const verboseBase = arithmeticBase(
 );
 
 export const modesBase = arithmeticBase(
-  { id: 'modes-s', summary: 'tasks-s, fine-tuned on chain arithmetic with steps behind ! and without behind .' },
+  { id: 'modes-s', summary: 'tasks-s, fine-tuned on chain arithmetic with ! and steps, or . and the answer at once' },
   [1, 4],
   modeDocument,
 );

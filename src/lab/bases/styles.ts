@@ -20,8 +20,8 @@ export const foreignSolution = ({ solution, answer }: { readonly solution: strin
     .map((step) => `[${step}]`)
     .join('')}#${answer}`;
 
-/** The prompt with the sign of a mode behind it, and a solution with its steps (`!`) or without (`.`), in turn. */
+/** A solution that begins with its mode: `!` and its steps, or `.` and the answer at once, in turn. */
 export function modeDocument({ prompt, steps, answer }: Pick<TaskEntry, 'prompt' | 'steps' | 'answer'>, i: number): TaskDocument {
   const thinks = i % 2 === 0;
-  return { prompt: `${prompt}${thinks ? '!' : '.'}`, completion: writeSolution(thinks ? steps : [], answer) };
+  return { prompt, completion: `${thinks ? '!' : '.'}${writeSolution(thinks ? steps : [], answer)}` };
 }

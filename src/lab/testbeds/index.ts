@@ -1,6 +1,7 @@
 import { lookUp, UsageError } from '../names.js';
 import { finetuneShakespeare, pretrainThenFinetune } from './finetune.js';
 import { lettersTestbed } from './letters.js';
+import { postTestbeds } from './post/index.js';
 import {
   copyingTestbed,
   mqarTestbed,
@@ -31,6 +32,7 @@ export const testbeds: Readonly<Record<string, Testbed>> = Object.fromEntries(
     needleTestbed,
     lettersTestbed,
     smoke,
+    ...postTestbeds,
     ...rlTestbeds,
   ].map((testbed) => [testbed.id, testbed]),
 );

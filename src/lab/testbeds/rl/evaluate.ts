@@ -1,9 +1,11 @@
+import type { Settings } from '../../../contracts/index.js';
 import { type ItemSamples, samplingScores } from '../../../evaluate/sampling.js';
 import { generate } from '../../../infer/index.js';
 import type { CausalModel, SerializableTokenizer } from '../../../models/index.js';
 import type { ParamTree } from '../../../nn/param.js';
 import type { NDArray } from '../../../tensor/array.js';
-import type { PromptRow } from '../../../train/rl/index.js';
+import { type PromptRow, type RlRecipe, rolloutSamples, tokenCount } from '../../../train/rl/index.js';
+import { rlRecipe } from '../../composition.js';
 import type { Problems } from './problems.js';
 
 /** One sampled completion of a problem of an evaluation set. */
@@ -26,6 +28,8 @@ export interface EvaluationSet {
   readonly samples: number;
   readonly max_completion_length: number;
   readonly metrics?: Readonly<Record<string, ExtraMetric>>;
+  /** A composition with settings, whose rollout all policies decode with. Default: the rollout of the recipe that trained, where it `decodes`, else plain sampling. */
+  readonly decode?: { readonly spec: string; readonly settings?: Settings };
 }
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
@@ -58,32 +62,66 @@ export function completionMetrics(set: EvaluationSet, completions: readonly Eval
   };
 }
 
-/** Samples a policy on evaluation sets, always with the same random numbers. */
+/** A policy to be measured. */
+export interface EvaluatedPolicy {
+  readonly model: CausalModel;
+  readonly params: ParamTree<NDArray>;
+  readonly tokenizer: SerializableTokenizer;
+  /** what it was trained with */
+  readonly recipe?: RlRecipe;
+}
+
+export interface EvaluationHooks {
+  readonly threads?: number;
+  readonly signal?: AbortSignal;
+}
+
+type Text = Pick<EvaluatedCompletion, 'row' | 'text' | 'length'>;
+
+async function plainTexts({ model, params, tokenizer }: EvaluatedPolicy, set: EvaluationSet, hooks: EvaluationHooks): Promise<Text[]> {
+  const { rows } = set.problems;
+  const completions = await generate({
+    model,
+    params,
+    tokenizer,
+    prompts: rows.map((row) => tokenizer.encode(row.prompt)),
+    n: set.samples,
+    max_completion_length: set.max_completion_length,
+    stop_token_ids: tokenizer.eos_token_id === null ? [] : [tokenizer.eos_token_id],
+    seed: 4242,
+    ...hooks,
+  });
+  return completions.map(({ prompt, text, tokens }) => ({ row: rows[prompt] as PromptRow, text, length: tokens.length }));
+}
+
+async function rolloutTexts(policy: EvaluatedPolicy, recipe: RlRecipe, set: EvaluationSet, hooks: EvaluationHooks): Promise<Text[]> {
+  const { rows } = set.problems;
+  const { max_completion_length, samples } = set;
+  const drawn = await rolloutSamples({
+    ...policy,
+    recipe,
+    settings: { max_completion_length, temperature: 1, top_k: 0, top_p: 1, min_p: 0 },
+    rows,
+    samples,
+    seed: 4242,
+    ...hooks,
+  });
+  return drawn.flatMap((own, i) => own.map((t) => ({ row: rows[i] as PromptRow, text: t.text, length: tokenCount(t) })));
+}
+
+/** Samples a policy on evaluation sets, always with the same random numbers, at temperature 1. */
 export async function evaluatePolicy(
-  policy: { readonly model: CausalModel; readonly params: ParamTree<NDArray>; readonly tokenizer: SerializableTokenizer },
+  policy: EvaluatedPolicy,
   sets: readonly EvaluationSet[],
-  { threads, signal }: { readonly threads?: number; readonly signal?: AbortSignal } = {},
+  hooks: EvaluationHooks = {},
 ): Promise<Record<string, number>> {
-  const { model, params, tokenizer } = policy;
+  const { recipe } = policy;
   const out: Record<string, number> = {};
   for (const set of sets) {
-    const { rows } = set.problems;
-    const completions = await generate({
-      model,
-      params,
-      tokenizer,
-      prompts: rows.map((row) => tokenizer.encode(row.prompt)),
-      n: set.samples,
-      max_completion_length: set.max_completion_length,
-      stop_token_ids: tokenizer.eos_token_id === null ? [] : [tokenizer.eos_token_id],
-      seed: 4242,
-      ...(threads ? { threads } : {}),
-      ...(signal ? { signal } : {}),
-    });
-    const judged = completions.map(({ prompt, text, tokens }): EvaluatedCompletion => {
-      const row = rows[prompt] as PromptRow;
-      return { row, text, length: tokens.length, score: set.problems.judge(text, row) };
-    });
+    const own = recipe?.slots.rollout.decodes ? recipe : undefined;
+    const decoder = set.decode ? rlRecipe(set.decode.spec, set.decode.settings) : own;
+    const texts = decoder ? await rolloutTexts(policy, decoder, set, hooks) : await plainTexts(policy, set, hooks);
+    const judged = texts.map((t): EvaluatedCompletion => ({ ...t, score: set.problems.judge(t.text, t.row) }));
     for (const [name, value] of Object.entries(completionMetrics(set, judged))) out[set.name ? `${set.name}/${name}` : name] = value;
   }
   return out;

@@ -1,46 +1,13 @@
-import { countdownSolutions, createDataset, type TaskDataset, type TaskEntry } from '../../../data/tasks/index.js';
+import { countdownSolutions, type TaskEntry } from '../../../data/tasks/index.js';
 import type { PromptRow } from '../../../train/rl/index.js';
-import { tasksBase, verboseBase } from '../../bases/index.js';
+import { earlyBase, verboseBase } from '../../bases/index.js';
 import { foreignSolution } from '../../bases/styles.js';
 import type { Testbed } from '../testbed.js';
+import { type About, budget, level, make, middle, type Split, short, taskData } from './about.js';
 import type { EvaluationSet } from './evaluate.js';
-import { type TaskProblemsOptions, taskProblems } from './problems.js';
+import { taskProblems } from './problems.js';
+import { specialAbouts } from './special.js';
 import { type RlTestbedAbout, rlTestbed } from './testbed.js';
-
-/** problems that training draws from, and those that are measured */
-const sizes = { train: 2000, test: 96 } as const;
-const seeds = { train: 11, test: 12 } as const;
-type Split = keyof typeof sizes;
-
-/** Problems of a task from one level to another, the levels in turn. Seeds are fixed: runs differ by the order of problems and by what is sampled. */
-const level = (task: string, from: number, to: number, split: Split, size: number = sizes[split]): TaskDataset =>
-  createDataset(task, { size, seed: seeds[split], split, min_difficulty: from, max_difficulty: to });
-
-type Common = Pick<RlTestbedAbout, 'better' | 'margin' | 'base' | 'args'>;
-const common: Common = { better: 'higher', margin: 0.02, base: tasksBase, args: { max_steps: 60 } };
-
-/** What a testbed of one task has: training problems and one set that is measured. */
-function taskData(
-  task: string,
-  [from, to]: readonly [number, number],
-  {
-    max_completion_length,
-    samples = 8,
-    ...options
-  }: TaskProblemsOptions & { readonly max_completion_length: number; readonly samples?: number },
-): RlTestbedAbout['data'] {
-  return () => ({
-    train: taskProblems([level(task, from, to, 'train')], options),
-    evaluation: [{ name: '', problems: taskProblems([level(task, from, to, 'test')], options), samples, max_completion_length }],
-  });
-}
-
-type About = Omit<RlTestbedAbout, keyof Common> & Partial<Common>;
-const make = (about: About): RlTestbedAbout => ({ ...common, ...about });
-
-const budget = (max_generated_tokens: number, max_steps = 60): RlTestbedAbout['args'] => ({ max_steps, max_generated_tokens });
-const short = { max_completion_length: 40, beta: 0 } as const;
-const long = { max_completion_length: 72, beta: 0 } as const;
 
 const countdown: About = {
   id: 'countdown-s',
@@ -50,6 +17,8 @@ const countdown: About = {
   args: budget(90_000),
   settings: short,
 };
+
+const arithmetic = { metric: 'pass@1', base: earlyBase, args: budget(110_000), settings: middle } as const;
 
 /** At least three different ways to the target. */
 const hasWays = ({ metadata }: TaskEntry): boolean =>
@@ -71,7 +40,7 @@ const withDemonstration = (row: PromptRow): PromptRow => ({
 
 const olds = (): EvaluationSet => ({
   name: 'old',
-  problems: taskProblems([level('sorting', 2, 3, 'test', 48), level('parity', 4, 6, 'test', 48)]),
+  problems: taskProblems([level('chain-arithmetic', 3, 3, 'test', 64)]),
   samples: 8,
   max_completion_length: 48,
 });
@@ -97,75 +66,69 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
     settings: { ...short, num_iterations: 4 },
   }),
   make({
+    ...arithmetic,
     id: 'arithmetic-graded',
-    summary: 'chain arithmetic of 2 to 7 operations, where the base is good at the short ones and helpless at the long ones',
-    metric: 'pass@1',
-    data: taskData('chain-arithmetic', [2, 7], { max_completion_length: 72 }),
-    args: budget(140_000),
-    settings: long,
+    summary: 'chain arithmetic of 1 to 4 operations, of which the base gets half of the shortest and a twentieth of the longest right',
+    data: taskData('chain-arithmetic', [1, 4], { max_completion_length: 48 }),
   }),
   make({
+    ...arithmetic,
     id: 'arithmetic-hard',
-    summary: 'chain arithmetic of 6 and 7 operations, which the base rarely gets right; training rows hold the worked solution',
-    metric: 'pass@1',
-    data: taskData('chain-arithmetic', [6, 7], { max_completion_length: 72 }),
-    args: budget(180_000),
-    settings: long,
+    summary: 'chain arithmetic of 4 operations, which the base rarely gets right; training rows hold the worked solution',
+    data: taskData('chain-arithmetic', [4, 4], { max_completion_length: 48 }),
+    args: budget(150_000),
   }),
   make({
-    id: 'arithmetic-stale',
-    summary: 'chain arithmetic of 4 operations, trained on samples of 8 steps ago',
-    metric: 'pass@1',
-    data: taskData('chain-arithmetic', [4, 4], { max_completion_length: 48 }),
-    args: budget(140_000),
-    settings: { max_completion_length: 48, beta: 0, staleness: 8 },
+    ...countdown,
+    id: 'countdown-stale',
+    summary: 'as countdown-s, trained on samples of 8 steps ago',
+    settings: { ...short, staleness: 8 },
     also: ['stale-rollouts'],
   }),
   make({
+    ...arithmetic,
     id: 'arithmetic-demos',
-    summary: 'chain arithmetic of 6 and 7 operations with demonstrations in a foreign form beside the problems',
-    metric: 'pass@1',
-    data: taskData('chain-arithmetic', [6, 7], { max_completion_length: 72, change: withDemonstration }),
-    args: budget(180_000),
-    settings: long,
+    summary: 'chain arithmetic of 3 and 4 operations with demonstrations in a foreign form beside the problems',
+    data: taskData('chain-arithmetic', [3, 4], { max_completion_length: 48, change: withDemonstration }),
   }),
   make({
+    ...arithmetic,
     id: 'arithmetic-unlabelled',
-    summary: 'chain arithmetic of 3 operations; only evaluation knows the answers, unless a method reads the reward',
-    metric: 'pass@1',
-    data: taskData('chain-arithmetic', [3, 3], { max_completion_length: 40 }),
-    args: budget(100_000),
-    settings: short,
+    summary: 'chain arithmetic of 1 and 2 operations; only evaluation knows the answers, unless a method reads the reward',
+    data: taskData('chain-arithmetic', [1, 2], { max_completion_length: 32 }),
+    args: budget(70_000),
+    settings: { max_completion_length: 32, beta: 0 },
   }),
   make({
     id: 'arithmetic-verbose',
-    summary: 'chain arithmetic of 3 and 4 operations by a base that writes redundant checks; right answers count by 1 - length / budget',
+    summary: 'chain arithmetic of 2 and 3 operations by a base that writes redundant checks; right answers count by 1 - length / budget',
     metric: 'concise',
     base: verboseBase,
-    data: taskData('chain-arithmetic', [3, 4], { max_completion_length: 80 }),
+    data: taskData('chain-arithmetic', [2, 3], { max_completion_length: 80 }),
     args: budget(200_000),
     settings: { max_completion_length: 80, beta: 0 },
   }),
   make({
     id: 'parity-long',
-    summary: 'parity of 10 to 14 bits, step by step; the base has seen 8 at most',
+    summary: 'parity of 7 to 9 bits, right only where every step is; the base has seen 8 at most',
     metric: 'pass@1',
-    data: taskData('parity', [10, 14], { max_completion_length: 72 }),
-    args: budget(240_000),
-    settings: long,
+    data: taskData('parity', [7, 9], { max_completion_length: 48, strict: true }),
+    args: budget(150_000),
+    settings: middle,
   }),
   make({
     id: 'retention',
-    summary: 'chain arithmetic of 5 operations is learnt; the mean of its pass@1 and that of sorting and parity, which are not trained on',
+    summary: 'sorting of 3 and 4 numbers is learnt; the mean of its pass@1 and that of chain arithmetic, which is not trained on',
     metric: 'retained',
-    data: () => ({
-      ...taskData('chain-arithmetic', [5, 5], { max_completion_length: 56 })(),
-      evaluation: [...taskData('chain-arithmetic', [5, 5], { max_completion_length: 56 })().evaluation, olds()],
-    }),
+    data: () => {
+      const { train, evaluation } = taskData('sorting', [3, 4], { max_completion_length: 48 })();
+      return { train, evaluation: [...evaluation, olds()] };
+    },
     derived: (metrics) => ({ retained: ((metrics['pass@1'] as number) + (metrics['old/pass@1'] as number)) / 2 }),
     args: budget(150_000),
-    settings: { max_completion_length: 56, beta: 0 },
+    settings: middle,
   }),
+  ...specialAbouts,
 ];
 
 /** Every testbed of reinforcement learning. */

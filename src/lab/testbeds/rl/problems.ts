@@ -32,30 +32,36 @@ export interface TaskProblemsOptions {
   readonly keep?: (entry: TaskEntry) => boolean;
   /** most problems */
   readonly limit?: number;
+  /** an answer counts only where every step before it is right */
+  readonly strict?: boolean;
 }
 
 /** Problems of one or several generated tasks, one after the other. `change` and `keep` must not depend on anything that the fingerprint leaves out. */
 export function taskProblems(datasets: readonly TaskDataset[], options: TaskProblemsOptions = {}): Problems {
-  const { change = (row) => row, keep = () => true, limit = Number.POSITIVE_INFINITY } = options;
+  const { change = (row) => row, keep = () => true, limit = Number.POSITIVE_INFINITY, strict = false } = options;
   const places = datasets
     .flatMap((dataset) => Array.from({ length: dataset.length }, (_, i) => ({ dataset, entry: dataset.entry(i) })))
     .filter(({ entry }) => keep(entry))
     .slice(0, limit);
   const rows = places.map(({ dataset, entry }, i) => change(rowOf(entry, dataset.id, i)));
   const at = (row: PromptRow) => places[row.index as number] as (typeof places)[number];
+  const chain = (completion: string, row: PromptRow): boolean => {
+    const { right, complete } = at(row).dataset.judgeSteps(completion, at(row).entry);
+    return complete && right.every(Boolean);
+  };
   return {
-    fingerprint: hashOf([datasets.map((d) => d.fingerprint), rows.map((r) => [r.prompt, r.answer])]),
+    fingerprint: hashOf([strict, datasets.map((d) => d.fingerprint), rows.map((r) => [r.prompt, r.answer])]),
     rows,
-    judge: (completion, row) => scoreCompletion(at(row).dataset, completion, at(row).entry),
+    judge: (completion, row) => (strict && !chain(completion, row) ? 0 : scoreCompletion(at(row).dataset, completion, at(row).entry)),
     answer: (completion, row) => {
       const { dataset } = at(row);
+      // what is right together with its chain is told apart by its chain too
+      if (strict) return completion;
       const answer = dataset.extract(completion);
-      return answer === null ? null : (canonical[dataset.id]?.(answer) ?? answer);
+      if (answer === null || (strict && !chain(completion, row))) return null;
+      return canonical[dataset.id]?.(answer) ?? answer;
     },
-    chain: (completion, row) => {
-      const { right, complete } = at(row).dataset.judgeSteps(completion, at(row).entry);
-      return complete && right.every(Boolean);
-    },
+    chain,
   };
 }
 

@@ -59,24 +59,26 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
       args,
       ...(also.length > 0 ? { also } : {}),
       train: data().train.fingerprint,
-      evaluation: data().evaluation.map(({ name, problems, samples, max_completion_length }) => ({
+      evaluation: data().evaluation.map(({ name, problems, samples, max_completion_length, decode }) => ({
         name,
+        ...(decode ? { decode } : {}),
         problems: problems.fingerprint,
         samples,
         max_completion_length,
       })),
     }),
     steps: () => args.max_steps,
-    run: async (recipe, { seed, threads, signal, onMetrics }) => {
+    run: async (chosen, { seed, threads, signal, onMetrics }) => {
       const { model, params: start, tokenizer } = await loadBase(base);
       const { train, evaluation } = data();
+      const recipe = recipeOf(chosen);
       const result = await trainRl({
         model,
         start,
         tokenizer,
-        recipe: recipeOf(recipe),
-        optimizer: partOf<OptimizerMethod>(recipe, 'optimizer'),
-        schedule: partOf<ScheduleMethod>(recipe, 'schedule'),
+        recipe,
+        optimizer: partOf<OptimizerMethod>(chosen, 'optimizer'),
+        schedule: partOf<ScheduleMethod>(chosen, 'schedule'),
         args,
         data: train.rows,
         rewards: about.rewards?.(train) ?? [exactReward(train)],
@@ -86,7 +88,8 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
         ...(onMetrics ? { onMetrics } : {}),
       });
       if (result.status === 'diverged') return { status: 'diverged', metrics: {}, ledger: result.ledger };
-      const own = await evaluatePolicy({ model, params: result.params, tokenizer }, evaluation, { threads, ...(signal ? { signal } : {}) });
+      const policy = { model, params: result.params, tokenizer, recipe };
+      const own = await evaluatePolicy(policy, evaluation, { threads, ...(signal ? { signal } : {}) });
       const metrics = { ...own, ...about.derived?.(own) };
       onMetrics?.({ global_step: args.max_steps, ...metrics });
       return { status: 'finished', metrics, ledger: result.ledger };

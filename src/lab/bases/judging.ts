@@ -1,0 +1,72 @@
+import { Draws } from '../../data/probes/draws.js';
+import { createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
+import { judgeForm, pairText } from '../../evaluate/generativeJudge.js';
+import { foldIn, randomKey } from '../../tensor/random/threefry.js';
+import type { BaseModel } from './base.js';
+import { earlyBase, furtherTraining, smallDecoder } from './index.js';
+
+/** Pairs of answers to chain arithmetic, one of them right, and a base that judges them: at once, or after working the problem out. */
+
+const pairKey = randomKey(0x70616972);
+
+/** What asks the base for a worked solution before its verdict. */
+export const thinkMark = '!';
+
+export interface AnswerPair {
+  /** the problem without its = */
+  readonly question: string;
+  readonly chosen: string;
+  readonly rejected: string;
+  /** whether the right answer stands first */
+  readonly chosenFirst: boolean;
+}
+
+/** An operation of a chain, `*2`, on a value. */
+function applied(value: number, operation: string): number {
+  const operand = Number(operation.slice(1));
+  return operation.startsWith('+') ? value + operand : operation.startsWith('-') ? value - operand : value * operand;
+}
+
+/** The answer of a chain in which the result of one operation slipped by 1, 2 or 10 and the rest was worked out from there. */
+function slipped(operations: readonly string[], start: number, draws: Draws): number {
+  const at = draws.below(operations.length);
+  const slip = ([1, 2, 10][draws.below(3)] as number) * (draws.below(2) === 0 ? 1 : -1);
+  return operations.reduce((value, operation, i) => applied(value, operation) + (i === at ? slip : 0), start);
+}
+
+/** The pair of entry i of chain arithmetic; both answers lie in [0, 99]. */
+export function answerPair({ prompt, answer, metadata }: Pick<TaskEntry, 'prompt' | 'answer' | 'metadata'>, i: number): AnswerPair {
+  const draws = new Draws(foldIn(pairKey, i));
+  const operations = metadata.operations as string[];
+  let wrong = -1;
+  while (wrong < 0 || wrong > 99) wrong = slipped(operations, metadata.start as number, draws);
+  return { question: prompt.slice(0, -1), chosen: answer, rejected: `${wrong}`, chosenFirst: draws.below(2) === 0 };
+}
+
+/** A pair in the order that it was drawn in, and the verdict that is right. */
+export function judgedPair({ question, chosen, rejected, chosenFirst }: AnswerPair): { readonly prompt: string; readonly verdict: string } {
+  const [first, second] = chosenFirst ? [chosen, rejected] : [rejected, chosen];
+  return { prompt: pairText(judgeForm.template, { question, first, second }), verdict: judgeForm.labels[chosenFirst ? 0 : 1] };
+}
+
+/** Behind ! the worked solution and the verdict, else the verdict at once, in turn. */
+function judgingDocument(entry: TaskEntry, i: number): TaskDocument {
+  const { prompt, verdict } = judgedPair(answerPair(entry, i));
+  const thinks = i % 2 === 0;
+  return { prompt: thinks ? prompt + thinkMark : prompt, completion: writeSolution(thinks ? entry.steps : [], verdict) };
+}
+
+const dataset = () => createDataset('chain-arithmetic', { size: 12_000, seed: 22, min_difficulty: 1, max_difficulty: 3 });
+
+export const judgingBase: BaseModel = {
+  id: 'judging-s',
+  summary: 'early-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after the worked solution',
+  config: smallDecoder,
+  training: furtherTraining,
+  start: earlyBase,
+  data: { tasks: 'pairs of answers to chain-arithmetic 1-3', fingerprint: dataset().fingerprint },
+  documents: () => {
+    const entries = dataset();
+    return Array.from({ length: entries.length }, (_, i) => judgingDocument(entries.entry(i), i));
+  },
+};
