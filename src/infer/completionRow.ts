@@ -39,13 +39,6 @@ export interface TokenEvent {
   readonly finish_reason?: FinishReason;
 }
 
-/** What is known of a token that was drawn, in nats. */
-export interface TokenStatistics {
-  readonly logp: number;
-  readonly sampling_logp: number;
-  readonly entropy: number;
-}
-
 export interface RowSettings {
   readonly seed: number | bigint;
   readonly stop_token_ids: ReadonlySet<number>;
@@ -61,7 +54,9 @@ export class CompletionRow {
   next: number;
   finished: FinishReason | undefined;
   readonly #tokens: number[] = [];
-  readonly #statistics: TokenStatistics[] = [];
+  readonly #logps: number[] = [];
+  readonly #samplingLogps: number[] = [];
+  readonly #entropies: number[] = [];
   readonly #text: StopText | undefined;
   readonly #uniform: RowUniform;
 
@@ -85,35 +80,49 @@ export class CompletionRow {
     return this.#uniform.at(this.#tokens.length);
   }
 
-  /** Takes a token; afterwards `finished` says whether it was the last. */
-  accept(token: number, statistics: TokenStatistics): TokenEvent {
+  /** Takes a token and what is known of it, in nats, and returns the text that it lets go; afterwards `finished` says whether it was the last. */
+  accept(token: number, logp: number, samplingLogp: number, entropy: number): string {
     const { stop_token_ids } = this.settings;
-    const position = this.#tokens.length;
     this.#tokens.push(token);
-    this.#statistics.push(statistics);
+    this.#logps.push(logp);
+    this.#samplingLogps.push(samplingLogp);
+    this.#entropies.push(entropy);
     this.length++;
     this.next = token;
     const ends = stop_token_ids.has(token);
     let text = ends ? '' : (this.#text?.push(token) ?? '');
     if (ends || this.#text?.stopped) this.finished = 'stop';
-    else if (position + 1 >= this.limit) this.finished = 'length';
+    else if (this.#tokens.length >= this.limit) this.finished = 'length';
     if (this.finished) text += this.#text?.end() ?? '';
-    const { logp, entropy } = statistics;
+    return text;
+  }
+
+  /** The newest token with the text that it let go. */
+  event(text: string): TokenEvent {
     const { prompt, index, finished } = this;
-    return { prompt, index, position, token, text, logp, entropy, ...(finished ? { finish_reason: finished } : {}) };
+    const last = <T>(column: readonly T[]): T => column.at(-1) as T;
+    return {
+      prompt,
+      index,
+      position: this.#tokens.length - 1,
+      token: last(this.#tokens),
+      text,
+      logp: last(this.#logps),
+      entropy: last(this.#entropies),
+      ...(finished ? { finish_reason: finished } : {}),
+    };
   }
 
   completion(): Completion {
-    const column = (name: keyof TokenStatistics): Float32Array => Float32Array.from(this.#statistics, (s) => s[name]);
     return {
       prompt: this.prompt,
       index: this.index,
-      tokens: Int32Array.from(this.#tokens),
+      tokens: new Int32Array(this.#tokens),
       text: this.#text?.text ?? '',
       finish_reason: this.finished ?? 'length',
-      logps: column('logp'),
-      sampling_logps: column('sampling_logp'),
-      entropies: column('entropy'),
+      logps: new Float32Array(this.#logps),
+      sampling_logps: new Float32Array(this.#samplingLogps),
+      entropies: new Float32Array(this.#entropies),
     };
   }
 }

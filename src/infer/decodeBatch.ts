@@ -32,6 +32,25 @@ class SeenTokens {
   }
 }
 
+/** What a step is told of its rows. The arrays are written anew for every step, and made anew where the number of rows changes. */
+class RowInputs {
+  readonly ids: NDArray;
+  readonly lengths: NDArray;
+  readonly uniform: NDArray;
+  constructor(readonly rows: number) {
+    this.ids = new NDArray('i32', [rows], new Int32Array(rows));
+    this.lengths = new NDArray('i32', [rows], new Int32Array(rows));
+    this.uniform = new NDArray('f32', [rows], new Float32Array(rows));
+  }
+  write(rows: readonly CompletionRow[], draws: boolean): void {
+    for (const [i, row] of rows.entries()) {
+      this.ids.data[i] = row.next;
+      this.lengths.data[i] = row.length;
+      if (draws) this.uniform.data[i] = row.uniform;
+    }
+  }
+}
+
 /** Rows that are decoded together: slots of one cache, refilled while rows are waiting, and closed up afterwards. */
 export class DecodeBatch {
   readonly active: CompletionRow[] = [];
@@ -40,6 +59,7 @@ export class DecodeBatch {
   /** the longest sequence that is planned, rounded up */
   readonly limit: number;
   readonly #seen: SeenTokens | undefined;
+  #inputs = new RowInputs(0);
 
   constructor(
     readonly engine: DecodeEngine,
@@ -68,7 +88,7 @@ export class DecodeBatch {
   /** Lets the cache hold `length` tokens and one more. */
   #makeRoom(length: number): void {
     if (length < this.#kv.capacity) return;
-    this.#kv.resize(Math.min(bucketLength(length + 1, bucket), this.#most));
+    this.#kv.resize(this.engine.readsWhole ? Math.min(bucketLength(length + 1, bucket), this.#most) : this.#most);
   }
 
   /** Frees a slot by moving the last row there. */
@@ -85,35 +105,22 @@ export class DecodeBatch {
   /** One more token for every row. */
   async step(onToken: ((event: TokenEvent) => void) | undefined): Promise<void> {
     const rows = this.active.length;
-    const lengths = Int32Array.from(this.active, (row) => row.length);
-    this.#makeRoom(Math.max(...lengths));
-    const uniform = (): NDArray =>
-      new NDArray(
-        'f32',
-        [rows],
-        Float32Array.from(this.active, (row) => row.uniform),
-      );
-    const input = {
-      ids: new NDArray(
-        'i32',
-        [rows],
-        Int32Array.from(this.active, (row) => row.next),
-      ),
-      lengths: new NDArray('i32', [rows], lengths),
-      ...(this.chain.deterministic ? {} : { uniform: uniform() }),
-      ...(this.#seen ? { seen: this.#seen.first(rows) } : {}),
-    };
+    const draws = !this.chain.deterministic;
+    this.#makeRoom(this.active.reduce((most, row) => Math.max(most, row.length), 0));
+    if (this.#inputs.rows !== rows) this.#inputs = new RowInputs(rows);
+    this.#inputs.write(this.active, draws);
+    const { ids, lengths, uniform } = this.#inputs;
+    const input = { ids, lengths, ...(draws ? { uniform } : {}), ...(this.#seen ? { seen: this.#seen.first(rows) } : {}) };
     const out = await this.engine.step(this.chain, this.params, input, this.#kv, this.limit);
-    const [tokens, logps, samplingLogps, entropies] = [out.token, out.logp, out.sampling_logp, out.entropy].map(
-      (column) => column.data as Float32Array,
-    ) as [Float32Array, Float32Array, Float32Array, Float32Array];
+    const column = (name: keyof typeof out): Float32Array => out[name].data as Float32Array;
+    const [tokens, logps, samplingLogps, entropies] = [column('token'), column('logp'), column('sampling_logp'), column('entropy')];
     for (const [i, row] of this.active.entries()) {
       const [token, logp] = [tokens[i] as number, logps[i] as number];
       if (!Number.isFinite(logp))
         throw new VitroError(`generate: the model's logits after ${row.length + 1} tokens of prompt ${row.prompt} are not finite`);
       this.#seen?.add(i, token);
-      const event = row.accept(token, { logp, sampling_logp: samplingLogps[i] as number, entropy: entropies[i] as number });
-      onToken?.(event);
+      const text = row.accept(token, logp, samplingLogps[i] as number, entropies[i] as number);
+      onToken?.(row.event(text));
     }
   }
 

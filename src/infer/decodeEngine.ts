@@ -79,6 +79,8 @@ export class DecodeEngine {
   readonly #steps = new Map<string, Compiled<Parameters<StepFn>, StepResult<Tensor>>>();
   readonly #prefills = new Map<string, Compiled<Parameters<PrefillFn>, KvCache<Tensor>>>();
   #idle: KvRows | undefined;
+  /** whether the last step read its cache up to the capacity; else up to each row's length */
+  readsWhole = true;
 
   constructor(
     readonly model: CausalModel,
@@ -98,6 +100,7 @@ export class DecodeEngine {
     const result = await compiled.run(params as never, { ...input, scalars: chain.scalars } as never, cache as never);
     const [update, out] = result as unknown as StepResult<NDArray>;
     kv.append(update, input.lengths.data as Int32Array);
+    this.readsWhole = update.rows.length > 0;
     return out;
   }
 
@@ -143,7 +146,7 @@ export class DecodeEngine {
     return compile(step, {
       ...this.options,
       name: 'decode',
-      donate: inPlace ? [2] : [],
+      update: inPlace ? [2] : [],
       args: [undefined, input, this.#cacheSpec('B', 'C')],
     });
   }

@@ -32,6 +32,7 @@ export class KvRows {
   readonly #rows: number;
   readonly #most: number;
   #capacity = 0;
+  #view: { readonly rows: number; readonly capacity: number; readonly cache: KvCache<NDArray> } | undefined;
 
   /** Takes over the memory of a cache for so many rows and tokens. */
   constructor(whole: KvCache<NDArray>) {
@@ -58,11 +59,15 @@ export class KvRows {
     return this.#capacity;
   }
 
-  /** The first `rows` rows as arguments of a step, without a copy; it may consume the arrays, not their memory. */
+  /** The first `rows` rows as arguments of a step, without a copy. */
   view(rows: number): KvCache<NDArray> {
+    const capacity = this.#capacity;
+    if (this.#view?.rows === rows && this.#view.capacity === capacity) return this.#view.cache;
     const of = ({ values, heads, size }: Part): NDArray =>
-      new NDArray('f32', [rows, heads, this.#capacity, size], values.subarray(0, rows * heads * this.#capacity * size));
-    return this.#layers.map(({ k, v }) => ({ k: of(k), v: of(v) }));
+      new NDArray('f32', [rows, heads, capacity, size], values.subarray(0, rows * heads * capacity * size));
+    const cache = this.#layers.map(({ k, v }) => ({ k: of(k), v: of(v) }));
+    this.#view = { rows, capacity, cache };
+    return cache;
   }
 
   /** Copies the first `length` tokens of row `from` of another cache into row `row`. */
@@ -101,7 +106,7 @@ export class KvRows {
   }
 }
 
-/** A step writes where it reads unless it cannot be proved safe (see compile's `donate`). */
+/** A step writes where it reads unless that cannot be proved safe (see compile's `update`). */
 function keep({ data }: NDArray, { values }: Part): void {
   if (data.buffer !== values.buffer) values.set(data as Float32Array);
 }

@@ -10,9 +10,12 @@ export const bucket = 64;
 /** Tokens, padding included, that one prefill computes at most (a longer prompt alone counts as one). */
 const chunkTokens = 2048;
 
-/** The padded length of a prompt's prefix; the last token of a prompt is left to the first decoding step. */
-export const prefixBucket = (promptLength: number, context: number): number =>
-  promptLength <= 1 ? 0 : Math.min(bucketLength(promptLength - 1, bucket), context);
+/** The padded length of a prompt's prefix: 16, 32 or multiples of 64. The last token of a prompt is left to the first decoding step. */
+export function prefixBucket(promptLength: number, context: number): number {
+  const length = promptLength - 1;
+  if (length <= 0) return 0;
+  return Math.min(length <= 16 ? 16 : length <= 32 ? 32 : bucketLength(length, bucket), context);
+}
 
 /** Where a prompt's keys and values stand. */
 export interface PromptCache {

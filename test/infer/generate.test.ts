@@ -159,7 +159,7 @@ describe('a generation', () => {
     const engine = new Counting(tiny.model, { threads: 1 });
     await generate({ ...tiny, engine, prompts, n: 4, max_completion_length: 6 });
     expect(engine.prefilled).toEqual([
-      [2, 64],
+      [2, 16],
       [1, 80],
     ]);
     expect(engine.steps).toBe(6);

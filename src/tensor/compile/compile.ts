@@ -23,6 +23,11 @@ export interface CompileOptions extends ExecutionOptions {
    * write, else as the other half of a double buffer), and the passed arrays are no longer valid afterwards.
    */
   readonly donate?: readonly number[];
+  /**
+   * Positions of arguments that a run writes over and that stay valid: where every read provably comes before the write, the result is the passed
+   * array with new contents, else a fresh one.
+   */
+  readonly update?: readonly number[];
   /** Declared dtypes and shapes of the arguments (records of `spec(...)`), with symbolic sizes; an undefined entry is taken from the call. */
   readonly args?: readonly unknown[];
 }
@@ -40,6 +45,8 @@ interface Entry {
   readonly executable: Executable;
   readonly pairs: readonly Pair[];
   readonly donated: readonly number[];
+  /** input leaves that results are written over, and that stay valid */
+  readonly updated: ReadonlySet<number>;
   /** for each output leaf: the pair that gives its memory, or -1 */
   readonly pairOf: readonly number[];
   readonly outShapes: readonly Shape[];
@@ -176,14 +183,17 @@ export class Compiled<Args extends readonly unknown[], R> {
         throw new DisposedError(
           `${this.name}: a constant ${c.dtype}[${c.shape.join(', ')}] that was compiled in has been disposed or donated since`,
         );
-    const { executable, pairOf, pairs, spare, outShapes, graph } = entry;
-    if (entry.donated.length > 0) this.#checkDistinct(entry, inputs);
+    const { executable, pairOf, pairs, spare, outShapes, graph, updated } = entry;
+    if (entry.donated.length + updated.size > 0) this.#checkDistinct(entry, inputs);
     const outputs = outShapes.map((shape, o) => {
       const dtype = (graph.outputs[o] as Tensor).dtype;
       const concrete = symbols.size ? evalShape(shape, symbols) : (shape as readonly number[]);
       const k = pairOf[o] as number;
       if (k < 0) return allocate(dtype, concrete);
-      if (executable.inPlace.has(k)) return new NDArray(dtype, concrete, (inputs[(pairs[k] as Pair).input] as NDArray).data);
+      const { input } = pairs[k] as Pair;
+      const given = inputs[input] as NDArray;
+      if (executable.inPlace.has(k)) return updated.has(input) ? given : new NDArray(dtype, concrete, given.data);
+      if (updated.has(input)) return allocate(dtype, concrete);
       const idle = spare[k];
       spare[k] = undefined;
       return idle?.shape.every((d, i) => d === concrete[i]) ? new NDArray(dtype, concrete, idle.data) : allocate(dtype, concrete);
@@ -191,16 +201,16 @@ export class Compiled<Args extends readonly unknown[], R> {
     return { entry, inputs, outputs, symbols };
   }
 
-  /** Donated memory must not be read or donated through another argument. */
+  /** Memory that is given away or written over must not be read or given through another argument. */
   #checkDistinct(entry: Entry, inputs: readonly NDArray[]): void {
     if (new Set(inputs.map((a) => a.data.buffer)).size === inputs.length) return;
     const paths = entry.templates.flatMap(templateLeaves).map((l) => l.path);
-    for (const i of entry.donated) {
+    for (const i of [...entry.donated, ...entry.updated]) {
       const { data } = inputs[i] as NDArray;
       const other = inputs.findIndex((b, j) => j !== i && overlap(data, b.data));
       if (other >= 0)
         throw new VitroError(
-          `${this.name}: ${paths[i]} is donated, but ${paths[other]} shares its memory; pass a copy (clone()) for one of them`,
+          `${this.name}: ${paths[i]} is ${entry.updated.has(i) ? 'written over' : 'donated'}, but ${paths[other]} shares its memory; pass a copy (clone()) for one of them`,
         );
     }
   }
@@ -208,7 +218,7 @@ export class Compiled<Args extends readonly unknown[], R> {
   #finish({ entry, inputs, outputs }: Call): HostOut<R> {
     entry.pairs.forEach(({ input }, k) => {
       const old = inputs[input] as NDArray;
-      if (!entry.executable.inPlace.has(k)) entry.spare[k] = new NDArray(old.dtype, old.shape, old.data);
+      if (!entry.updated.has(input) && !entry.executable.inPlace.has(k)) entry.spare[k] = new NDArray(old.dtype, old.shape, old.data);
     });
     for (const i of entry.donated) inputs[i]?.dispose(`donated to ${this.name}; use the array that it returned instead`);
     let next = 0;
@@ -236,7 +246,7 @@ export class Compiled<Args extends readonly unknown[], R> {
         if (!bound.has(s)) throw new VitroError(`${this.name}: no argument determines the size "${s}" of a result`);
 
     const graph = new Graph(inputs, outputs);
-    const { pairs, donated } = this.#pairs(
+    const { pairs, donated, updated } = this.#pairs(
       leaves.map((l) => l.map((x) => x.tensor)),
       result,
       outputs,
@@ -249,6 +259,7 @@ export class Compiled<Args extends readonly unknown[], R> {
       executable: new Executable(graph, pairs, this.options),
       pairs,
       donated,
+      updated,
       pairOf,
       outShapes: outputs.map((t) => t.shape),
       constants: order.flatMap((n) => (n.op === 'constant' ? [(n.attrs as { value: NDArray }).value] : [])),
@@ -263,8 +274,12 @@ export class Compiled<Args extends readonly unknown[], R> {
     throw new VitroError(`${this.name}: a traced function returns tensors in nested records, found ${typeof leaf}`);
   }
 
-  /** Pairs the leaves of each donated argument with those of a result of the same structure, else by shape and dtype in order. */
-  #pairs(args: readonly (readonly Tensor[])[], result: unknown, outputs: readonly Tensor[]): { pairs: Pair[]; donated: number[] } {
+  /** Pairs the leaves of each argument that is donated or updated with those of a result of the same structure, else by shape and dtype in order. */
+  #pairs(
+    args: readonly (readonly Tensor[])[],
+    result: unknown,
+    outputs: readonly Tensor[],
+  ): { pairs: Pair[]; donated: number[]; updated: Set<number> } {
     const offsets = args.map((_, i) => args.slice(0, i).reduce((n, a) => n + a.length, 0));
     const parts: { start: number; count: number }[] = [];
     let start = 0;
@@ -277,9 +292,11 @@ export class Compiled<Args extends readonly unknown[], R> {
     const taken = new Set<number>();
     const pairs: Pair[] = [];
     const donated: number[] = [];
-    for (const arg of this.options.donate ?? []) {
+    const updated = new Set<number>();
+    const { donate = [], update = [] } = this.options;
+    for (const [option, arg] of [...donate.map((i) => ['donate', i] as const), ...update.map((i) => ['update', i] as const)]) {
       const leaves = args[arg];
-      if (!leaves) throw new VitroError(`${this.name}: donate names argument ${arg}, but there are ${args.length}`);
+      if (!leaves) throw new VitroError(`${this.name}: ${option} names argument ${arg}, but there are ${args.length}`);
       const fits = (t: Tensor, o: number): boolean => {
         const out = outputs[o] as Tensor;
         return !taken.has(o) && out.dtype === t.dtype && shapeEq(out.shape, t.shape);
@@ -287,14 +304,15 @@ export class Compiled<Args extends readonly unknown[], R> {
       const part = parts.find((p) => p.count === leaves.length && leaves.every((t, i) => fits(t, p.start + i)));
       leaves.forEach((t, i) => {
         const input = (offsets[arg] as number) + i;
-        donated.push(input);
+        if (option === 'donate') donated.push(input);
+        else updated.add(input);
         const output = part ? part.start + i : outputs.findIndex((_, o) => fits(t, o));
         if (output < 0) return;
         taken.add(output);
         pairs.push({ input, output });
       });
     }
-    return { pairs, donated };
+    return { pairs, donated, updated };
   }
 }
 

@@ -180,3 +180,35 @@ describe('donated arguments', () => {
     step.dispose();
   });
 });
+
+describe('updated arguments', () => {
+  it('stay valid: the result is the passed array with new contents', async () => {
+    const add = compile((w: Tensor, x: Tensor) => [w.add(x), x.sum()] as const, { update: [0] });
+    const w = vector(1, 2);
+    const { data } = w;
+    for (let i = 0; i < 3; i++) expect((await add.run(w, vector(1, 1)))[0]).toBe(w);
+    expect(w.data).toBe(data);
+    expect(w.toNumbers()).toEqual([4, 5]);
+    add.dispose();
+  });
+
+  it('keep their contents where writing over them is not proved safe: the result is a fresh array', () => {
+    const square = compile((m: Tensor) => m.matmul(m), { update: [0] });
+    const m = array([
+      [1, 1],
+      [0, 1],
+    ]);
+    const [first, second] = [square.runSync(m), square.runSync(m)];
+    expect(first).not.toBe(second);
+    for (const out of [first, second]) expect(out.toNumbers()).toEqual([1, 2, 0, 1]);
+    expect(m.toNumbers()).toEqual([1, 1, 0, 1]);
+    square.dispose();
+  });
+
+  it('must not share memory with another argument', () => {
+    const add = compile((w: Tensor, x: Tensor) => w.add(x), { update: [0], name: 'add' });
+    const w = vector(1, 2);
+    expect(() => add.runSync(w, new NDArray('f32', [2], w.data))).toThrow(/add: arg0 is written over, but arg1 shares its memory/);
+    add.dispose();
+  });
+});
