@@ -29,11 +29,20 @@ export { type Gsm8kOptions, gsm8k } from './gsm8k.js';
 export type { KnobSpec, KnobSpecs, KnobValues } from './knobs.js';
 export { extractMathAnswer, mathEqual, mathVerifier } from './math/verifier.js';
 export { multiHopFacts } from './multiHop.js';
-export { completionUtility, type PreferencePair, type PreferencePairs, preferencePairs, preferenceUtility } from './preferenceWorld.js';
+export {
+  completionUtility,
+  type PreferencePair,
+  type PreferencePairs,
+  preferenceLexicon,
+  preferencePairs,
+  preferenceRatings,
+  preferenceUtility,
+} from './preferenceWorld.js';
 export { heldOutShare, type Split } from './split.js';
 export { applyStringFunction } from './stringFunctions.js';
 export { type ChainVerdict, chainIsRight, scoreCompletion, type Task, type TaskDataset, type TaskEntry } from './task.js';
 export { taskCharacters, taskTokenizer } from './taskTokenizer.js';
+export { type TaskViewForm, taskView } from './view.js';
 
 /** Every generated task by its id. */
 export const tasks = {

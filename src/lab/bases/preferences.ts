@@ -1,17 +1,7 @@
 import { preferenceLexicon, preferencePairs, type TaskDocument } from '../../data/tasks/index.js';
-import type { DecoderConfig } from '../../models/index.js';
 import { hashOf } from '../runStore.js';
 import type { BaseModel } from './base.js';
-
-/** A decoder of 0.16M parameters over the characters of the tasks, with room for a prompt and a response. */
-export const tinyDecoder: DecoderConfig = {
-  vocab_size: 100,
-  hidden_size: 64,
-  num_hidden_layers: 3,
-  num_attention_heads: 2,
-  intermediate_size: 176,
-  max_position_embeddings: 128,
-};
+import { smallDecoder, tasksBase } from './index.js';
 
 /** Prompts of the preference world that the bases and the comparisons share: 4 or 5 words on offer. */
 export const preferenceLevels = { min_difficulty: 4, max_difficulty: 5 } as const;
@@ -27,13 +17,14 @@ function randomResponses(): TaskDocument[] {
   });
 }
 
-const training: BaseModel['training'] = { max_steps: 700, rows: 16, context: 96, learning_rate: 4e-3, seed: 4 };
+const training: BaseModel['training'] = { max_steps: 300, rows: 16, context: 96, learning_rate: 3e-3, seed: 4 };
 
 /** The start of comparisons of preferences: it writes legal responses and prefers none. */
 export const preferencesBase: BaseModel = {
   id: 'preferences-s',
-  summary: 'a decoder of 0.16M parameters that has seen random responses to users of the preference world',
-  config: tinyDecoder,
+  summary: 'tasks-s, fine-tuned on random responses to users of the preference world',
+  config: smallDecoder,
+  start: tasksBase,
   training,
   data: { tasks: 'preference-world 4-5, random responses', fingerprint: anyResponses().tasks.fingerprint },
   documents: randomResponses,
@@ -50,7 +41,8 @@ const meanings = (): TaskDocument[] =>
 export const lexiconBase: BaseModel = {
   id: 'lexicon-s',
   summary: 'as preferences-s, and it has been told the attribute and the sign of every word',
-  config: tinyDecoder,
+  config: smallDecoder,
+  start: tasksBase,
   training: { ...training, seed: 5 },
   data: {
     tasks: 'preference-world 4-5, random responses, meanings of words',

@@ -58,8 +58,7 @@ export function taskProblems(datasets: readonly TaskDataset[], options: TaskProb
       // what is right together with its chain is told apart by its chain too
       if (strict) return completion;
       const answer = dataset.extract(completion);
-      if (answer === null || (strict && !chain(completion, row))) return null;
-      return canonical[dataset.id]?.(answer) ?? answer;
+      return answer === null ? null : (canonical[dataset.id]?.(answer) ?? answer);
     },
     chain,
   };
