@@ -115,9 +115,11 @@ const sizeText = (f: RlFigures): string =>
 
 function summaryText(summary: RlSummary): string {
   const { before, metrics, output_dir, profile } = summary;
+  const reward = (own: Readonly<Record<string, number>>): string =>
+    `${own.eval_reward?.toFixed(3)} \u00b1 ${own.eval_reward_stderr?.toFixed(3)}`;
   const change =
     before?.eval_reward !== undefined && metrics.eval_reward !== undefined
-      ? `Reward of the held-out problems: ${before.eval_reward.toFixed(3)} before, ${metrics.eval_reward.toFixed(3)} after. `
+      ? `Reward of the held-out problems: ${reward(before)} before, ${reward(metrics)} after (standard errors). `
       : '';
   const text = finishedText(summary, {
     cost: (ledger) => {

@@ -158,7 +158,7 @@ describe('tasks', () => {
     ];
     const { code, out, err } = await vitro(...tiny('grpo', 'task', ...task));
     expect([code, err]).toEqual([0, expect.stringContaining('20 problems (4 more are only measured)')]);
-    expect(out).toMatch(/Reward of the held-out problems: 0\.\d+ before, 0\.\d+ after/);
+    expect(out).toMatch(/Reward of the held-out problems: 0\.\d+ . 0\.\d+ before, 0\.\d+ . 0\.\d+ after/);
     expect(out).toMatch(/where +seconds +share/);
     for (const name of ['decode', 'prefill', 'train', 'outside', 'steps']) expect(out).toMatch(new RegExp(`^${name} +\\d`, 'm'));
     const [row] = await jsonLines('task', 'completions.jsonl');

@@ -3,6 +3,7 @@ import { RolloutBatch } from './batch.js';
 import type { PromptDataset } from './contract.js';
 import type { Host } from './host.js';
 import { rolloutMetrics } from './log.js';
+import { deviation } from './parts/advantage.js';
 import { functionRewards } from './parts/reward.js';
 import { completionTrajectory } from './parts/sampling.js';
 import type { PromptRow } from './prompts.js';
@@ -20,7 +21,8 @@ export interface RlEvaluation {
 
 /**
  * What the policy of the moment earns by the user's reward functions alone, without the recipe's scaffolds, shaping and filters, so that methods can
- * be compared. Metrics are those of rollouts under `eval_`.
+ * be compared. Metrics are those of rollouts under `eval_`, and the
+ * standard error of the mean reward over problems.
  */
 export async function evaluatePolicy(host: Host, dataset: PromptDataset, n: number): Promise<Record<string, number>> {
   const context = host.context('reward', functionRewards);
@@ -34,5 +36,16 @@ export async function evaluatePolicy(host: Host, dataset: PromptDataset, n: numb
     }),
   );
   const scored = new RolloutBatch(await functionRewards.score(samples, context));
-  return Object.fromEntries(Object.entries(rolloutMetrics(scored)).map(([name, value]) => [`eval_${name}`, value]));
+  const { reward_std, frac_reward_zero_std, ...rest } = rolloutMetrics(scored);
+  const means = Array.from({ length: scored.groups }, (_, g) => {
+    const { start, end } = scored.group(g);
+    return scored.rewards.subarray(start, end).reduce((a, b) => a + b, 0) / (end - start);
+  });
+  const metrics = {
+    ...rest,
+    // problems are what is drawn, not completions
+    reward_stderr: deviation(means) / Math.sqrt(means.length),
+    ...(n > 1 ? { reward_std, frac_reward_zero_std } : {}),
+  };
+  return Object.fromEntries(Object.entries(metrics).map(([name, value]) => [`eval_${name}`, value]));
 }
