@@ -28,6 +28,8 @@ function buildProgram(io: Io, setExit: (code: number) => void): Command {
       `
 Examples:
   $ vitro pretrain --dataset_name shakespeare
+  $ vitro sft --model_name_or_path runs/pretrain --dataset_name demos.jsonl
+  $ vitro grpo --model_name_or_path assets/bases/tasks-s --task countdown
   $ vitro generate --model runs/pretrain --prompt "Once upon a time"
   $ vitro compare adamw muon --testbed shakespeare --seeds 3
   $ vitro compare adamw muon --testbed shakespeare --seeds 5 --json > result.json
