@@ -76,7 +76,7 @@ describe('EEPO', () => {
       sizes.push((await recipe.slots.rollout.sample(prompts, context)).length);
     }
     // the made-up policy has 0.2 nats a token, and the first step has none before it
-    expect(rates).toEqual([-3e-3, -3e-3]);
+    expect(rates).toEqual([-0.03, -0.03]);
     expect(sizes).toEqual([16, 16, 16, 16]);
   });
 });

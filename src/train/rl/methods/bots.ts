@@ -52,7 +52,12 @@ export const bots: RlMethod = {
   paper: 'arXiv:2510.26374',
   equation: 'p_k ~ Beta(alpha_k, beta_k), take the smallest |p_k - target|; alpha <- (1-l) alpha + l + (1-rho) s + rho m q',
   parent: 'grpo',
-  defaults: {},
+  defaults: { bots_target: 0.5, bots_forget: 0.1, bots_implicit: 0.1 },
+  knobs: {
+    bots_target: 'solve rate that is looked for',
+    bots_forget: 'l: share of what was known that a step takes away',
+    bots_implicit: 'rho: weight of interpolated rates against seen ones',
+  },
   limits: [{ slot: 'prompts', settings: { bots_candidates: 1 }, tolerance: 0 }],
   provenance: 'repo',
   assumes: [

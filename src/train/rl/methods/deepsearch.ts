@@ -1,56 +1,7 @@
 import { wrap } from '../compose.js';
-import type { Rollout } from '../contract.js';
 import { tokenMeanAggregate } from '../parts/aggregate.js';
-import { byRequest, innerRollout } from '../parts/partialRollouts.js';
-import { replaySolutions, searchSolutions, stepValues } from '../parts/searchRollout.js';
+import { stepValues, treeSearch } from '../parts/searchRollout.js';
 import type { RlMethod } from './slot.js';
-
-interface State {
-  /** tokens of a solution of each rarely solved problem, by id */
-  readonly solved: Record<string, number[]>;
-}
-
-const treeSearch = (inner: Rollout): Rollout => {
-  const rollout: Rollout<State> = {
-    ...inner,
-    name: `${inner.name}+tree-search`,
-    defaults: {
-      ...inner.defaults,
-      deepsearch_width: 4,
-      deepsearch_depth: 16,
-      deepsearch_ends: ';#\n',
-      deepsearch_exploration: 2,
-      deepsearch_quality: 0.4,
-      deepsearch_doubt: 0,
-      deepsearch_deep: 0.01,
-      deepsearch_replay: 0.25,
-    },
-    init: () => ({ solved: {} }),
-    sample: async (prompts, context) => {
-      const { state, num_generations: n } = context;
-      const rare = prompts.filter(({ prompt }) => state.solved[prompt.id]);
-      const searched = await searchSolutions(
-        prompts.filter((p) => !rare.includes(p)),
-        n,
-        context,
-      );
-      const cached = await replaySolutions(rare, (id) => state.solved[id] as number[], context);
-      const fresh = rare.length > 0 && n > 1 ? await inner.sample(rare, innerRollout(inner, context, { num_generations: n - 1 })) : [];
-      const all = [...searched, ...cached, ...fresh];
-      const rewards = await context.score(all);
-      const right = new Set(all.filter((_, i) => (rewards[i] as number) > 0.5));
-      for (const group of byRequest(prompts, all)) {
-        const [first] = group.filter((t) => right.has(t));
-        const id = group[0]?.prompt.id ?? -1;
-        const share = group.filter((t) => right.has(t)).length / Math.max(1, group.length);
-        if (!first || share > context.number('deepsearch_replay')) delete state.solved[id];
-        else state.solved[id] = first.segments.flatMap((s) => [...s.tokens]);
-      }
-      return all;
-    },
-  };
-  return rollout;
-};
 
 /**
  * DeepSearch (Wu et al. 2025, arXiv:2509.25454): groups are solutions that a tree search found. A node is expanded by steps; of the solutions among them the surest one is chosen

@@ -38,7 +38,11 @@ export const dps: RlMethod = {
   paper: 'arXiv:2603.10887',
   equation: 'counts <- decay counts + (1 - decay) prior + xi, next = E[P] state, take the highest next(partly solved)',
   parent: 'grpo',
-  defaults: {},
+  defaults: { dps_candidates: 8, dps_decay: 0.5 },
+  knobs: {
+    dps_candidates: 'candidates for each problem that is asked for; 0 = all problems',
+    dps_decay: 'share of the counts of transitions that a step keeps',
+  },
   limits: [{ slot: 'prompts', settings: { dps_candidates: 1 }, tolerance: 0 }],
   provenance: 'repo',
   assumes: ['decay 0.5 as for countdown (0.7 for mathematics)', 'ties, as at the start, are settled by the order of the candidates'],

@@ -51,7 +51,12 @@ export const e2h: RlMethod = {
   paper: 'arXiv:2506.06632',
   equation: 'S(t, k) ~ exp(-(t^speed (K - 1) - k)^2 / (2 width^2)), t = step / max_steps, k = 0 ... K - 1',
   parent: 'grpo',
-  defaults: {},
+  defaults: { e2h_schedule: 'gaussian', e2h_speed: 0.5, e2h_width: 0.5 },
+  knobs: {
+    e2h_schedule: 'gaussian, cosine, balanced or classic',
+    e2h_speed: 'exponent of t: below 1 the first levels are left early',
+    e2h_width: 'standard deviation of the bell in levels',
+  },
   limits: [{ slot: 'prompts', settings: { e2h_levels: 1 }, tolerance: 0 }],
   provenance: 'repo',
   assumes: [

@@ -1,7 +1,7 @@
 import type { RolloutBatch } from '../batch.js';
-import type { Advantage, RolloutContext, Scaffolded } from '../contract.js';
+import type { Advantage, Rollout, RolloutContext, Scaffolded } from '../contract.js';
 import type { Trajectory } from '../trajectory.js';
-import { joinedTrajectory } from './partialRollouts.js';
+import { byRequest, innerRollout, joinedTrajectory } from './partialRollouts.js';
 import { type NewNode, pathTo, type SearchNode, SearchTree } from './searchTree.js';
 
 /** Rollouts of DeepSearch (arXiv:2509.25454): a tree search for each problem, side by side. */
@@ -56,7 +56,7 @@ async function newChildren(searches: readonly Search[], round: number, context: 
 }
 
 /** Solutions of each problem, `count` each unless a tree holds fewer, in the order in which they were found first. */
-export async function searchSolutions(prompts: readonly Scaffolded[], count: number, context: RolloutContext): Promise<Trajectory[]> {
+async function searchSolutions(prompts: readonly Scaffolded[], count: number, context: RolloutContext): Promise<Trajectory[]> {
   const { number } = context;
   const shape = {
     solutions: count,
@@ -81,7 +81,7 @@ export async function searchSolutions(prompts: readonly Scaffolded[], count: num
 }
 
 /** Kept solutions of problems as if they were sampled now: their log-probabilities are those of the policy of the moment. */
-export async function replaySolutions(
+async function replaySolutions(
   prompts: readonly Scaffolded[],
   solution: (id: number) => readonly number[],
   context: RolloutContext,
@@ -96,6 +96,54 @@ export async function replaySolutions(
     });
   });
 }
+
+interface Solved {
+  /** tokens of a solution of each rarely solved problem, by id */
+  readonly solved: Record<string, number[]>;
+}
+
+/** Searched groups; a problem that is seldom solved is searched once, and from then on its solution joins independent completions. */
+export const treeSearch = (inner: Rollout): Rollout => {
+  const rollout: Rollout<Solved> = {
+    ...inner,
+    name: `${inner.name}+tree-search`,
+    defaults: {
+      ...inner.defaults,
+      deepsearch_width: 4,
+      deepsearch_depth: 16,
+      deepsearch_ends: ';#\n',
+      deepsearch_exploration: 2,
+      deepsearch_quality: 0.4,
+      deepsearch_doubt: 0,
+      deepsearch_deep: 0.01,
+      deepsearch_replay: 0.25,
+    },
+    init: () => ({ solved: {} }),
+    sample: async (prompts, context) => {
+      const { state, num_generations: n } = context;
+      const rare = prompts.filter(({ prompt }) => state.solved[prompt.id]);
+      const searched = await searchSolutions(
+        prompts.filter((p) => !rare.includes(p)),
+        n,
+        context,
+      );
+      const cached = await replaySolutions(rare, (id) => state.solved[id] as number[], context);
+      const fresh = rare.length > 0 && n > 1 ? await inner.sample(rare, innerRollout(inner, context, { num_generations: n - 1 })) : [];
+      const all = [...searched, ...cached, ...fresh];
+      const rewards = await context.score(all);
+      const right = new Set(all.filter((_, i) => (rewards[i] as number) > 0.5));
+      for (const group of byRequest(prompts, all)) {
+        const [first] = group.filter((t) => right.has(t));
+        const id = group[0]?.prompt.id ?? -1;
+        const share = group.filter((t) => right.has(t)).length / Math.max(1, group.length);
+        if (!first || share > context.number('deepsearch_replay')) delete state.solved[id];
+        else state.solved[id] = first.segments.flatMap((s) => [...s.tokens]);
+      }
+      return all;
+    },
+  };
+  return rollout;
+};
 
 const outcomeOf = (reward: number): number => (reward > 0.5 ? 1 : -1);
 
