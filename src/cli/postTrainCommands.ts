@@ -66,16 +66,17 @@ A line of steps.jsonl: {"prompt": "1+2+3=", "completions": ["1+2=3", "3+3=7"], "
 The head is saved beside the model: reward_head.safetensors and reward_head.json (docs/post-training.md).`,
 };
 
-/** vitro sft, dpo, kto, reward */
-export function addPostTrain(program: Command, io: Io, setExit: (code: number) => void): void {
+/** vitro sft, dpo, kto, reward. Hundreds of flags take a while to make, so only the command that is `wanted` gets its own. */
+export function addPostTrain(program: Command, io: Io, setExit: (code: number) => void, wanted: string | undefined): void {
   for (const verb of Object.values(verbs)) {
-    const names = namesOf(verb);
-    const schema = schemaOf(verb);
     const command = program
       .command(verb.id)
       .description(`${verb.summary} Interrupted runs go on to the same bits.`)
       .allowUnknownOption()
       .allowExcessArguments();
+    if (wanted !== verb.id) continue;
+    const names = namesOf(verb);
+    const schema = schemaOf(verb);
     addConfigFlags(command, schema, names)
       .option('--json', 'print the result as one JSON object on stdout; progress goes to stderr')
       .addHelpText(

@@ -16,7 +16,7 @@ import { addRl } from './rlCommands.js';
 import { addRuns } from './runsCommand.js';
 
 /** Builds the command line; `setExit` receives the exit code of the command that ran. */
-function buildProgram(io: Io, setExit: (code: number) => void): Command {
+function buildProgram(io: Io, setExit: (code: number) => void, wanted: string | undefined): Command {
   const program = new Command('vitro')
     .description('A foundation-model laboratory in TypeScript: published methods as diffs, compared at equal cost.')
     .version(readVersions().vitro)
@@ -38,8 +38,8 @@ Examples:
   $ vitro doctor`,
     );
   addPretrain(program, io, setExit);
-  addPostTrain(program, io, setExit);
-  addRl(program, io, setExit);
+  addPostTrain(program, io, setExit, wanted);
+  addRl(program, io, setExit, wanted);
   addGenerate(program, io, setExit);
   addEval(program, io, setExit);
   addExport(program, io, setExit);
@@ -55,9 +55,10 @@ Examples:
 export async function runCli(argv: readonly string[], io: Io = process): Promise<number> {
   let code: number = exitCodes.done;
   try {
-    const program = buildProgram(io, (c) => {
+    const setExit = (c: number): void => {
       code = c;
-    });
+    };
+    const program = buildProgram(io, setExit, argv[0] === 'help' ? argv[1] : argv[0]);
     if (argv.length === 0) {
       program.outputHelp();
       return exitCodes.usage;

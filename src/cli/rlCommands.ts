@@ -69,16 +69,17 @@ Examples:
 A line of prompts.jsonl: {"prompt": "3+4=", "answer": "7"}; the column answer reaches the rewards.
 Ctrl-C saves a checkpoint; the same command goes on from the newest one. docs/post-training.md has the rest.`;
 
-/** vitro grpo, rloo */
-export function addRl(program: Command, io: Io, setExit: (code: number) => void): void {
+/** vitro grpo, rloo. Only the command that is `wanted` gets its flags, see addPostTrain. */
+export function addRl(program: Command, io: Io, setExit: (code: number) => void, wanted: string | undefined): void {
   for (const verb of Object.keys(summaries) as RlVerb[]) {
-    const names = namesOf(verb);
-    const schema = rlSchema(verb);
     const command = program
       .command(verb)
       .description(`${summaries[verb]} Interrupted runs go on to the same bits.`)
       .allowUnknownOption()
       .allowExcessArguments();
+    if (wanted !== verb) continue;
+    const names = namesOf(verb);
+    const schema = rlSchema(verb);
     addConfigFlags(command, schema, names)
       .option('--json', 'print the result as one JSON object on stdout; progress goes to stderr')
       .addHelpText('after', () => helpOf(verb))

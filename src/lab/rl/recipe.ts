@@ -5,6 +5,7 @@ import { composeRl, type RlRecipe } from '../../train/rl/compose.js';
 import { baseSlots, commonSettings } from '../../train/rl/defaults.js';
 import { type RlMethod, rlMethods } from '../../train/rl/methods/index.js';
 import { aggregates } from '../../train/rl/parts/aggregate.js';
+import { klEstimates } from '../../train/rl/parts/penalty.js';
 import { lookUp, UsageError } from '../names.js';
 import { checkComposition, partedConfig, settingKeys } from '../training/settingKeys.js';
 import { type RlConfig, type RlVerb, rlKeys } from './config.js';
@@ -94,6 +95,20 @@ function ownValues(settings: Settings): Settings {
   };
 }
 
+/** Settings that are one of a few names. */
+const choices: Readonly<Record<string, readonly string[]>> = {
+  kl_loss_type: Object.keys(klEstimates),
+  scale_rewards: ['group', 'batch', 'none'],
+};
+
+function checkChoices(settings: Settings): void {
+  for (const [key, allowed] of Object.entries(choices)) {
+    const value = settings[key];
+    if (typeof value === 'string' && !allowed.includes(value))
+      throw new UsageError(`${key}: "${value}" is not allowed; it must be one of ${allowed.join(', ')}`);
+  }
+}
+
 /** TRL counts completions of a step; the recipe counts problems. */
 function promptsPerStep(
   { per_device_train_batch_size: batch, gradient_accumulation_steps: parts = 1 }: RlConfig,
@@ -133,6 +148,7 @@ export function rlRecipeOf(verb: RlVerb, checked: object): { readonly config: Rl
   for (const [id] of ofMethods) if (!applied.includes(id)) throw new UsageError(`method_settings: ${id} is not part of ${spec}`);
   const given = ownValues(Object.assign({}, settings, ...ofMethods.map(([, own]) => own)) as Settings);
   checkComposition(spec, given, known, rlMethods, 'rl');
+  checkChoices(given);
   const prompts = promptsPerStep(config, Number(given.num_generations ?? known.num_generations));
   if (prompts !== undefined && given.prompts_per_step !== undefined)
     throw new UsageError('per_device_train_batch_size and prompts_per_step say the same; give one of them');

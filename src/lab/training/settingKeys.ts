@@ -28,16 +28,12 @@ export function settingKeys(
       }
       found.set(key, entry);
     }
+  const value = knob();
   return Object.fromEntries(
     [...found].map(([key, { ids, help, usual }]) => {
       const owners = ids.length > 4 ? `${ids.slice(0, 4).join(', ')}, ...` : ids.join(', ');
       const parts = [help, owners === '' ? `default ${JSON.stringify(usual)}` : `setting of ${owners}`];
-      return [
-        key,
-        knob()
-          .optional()
-          .describe(parts.filter((part) => part !== '').join('; ')),
-      ];
+      return [key, value.optional().describe(parts.filter((part) => part !== '').join('; '))];
     }),
   );
 }
