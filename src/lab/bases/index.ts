@@ -1,7 +1,7 @@
 import { createDataset, type TaskDataset, type TaskDocument, type TaskEntry, taskMixture } from '../../data/tasks/index.js';
 import type { DecoderConfig } from '../../models/index.js';
 import type { BaseModel } from './base.js';
-import { modeDocument, verboseDocument } from './styles.js';
+import { modeDocument, noisyDocument, verboseDocument } from './styles.js';
 import type { BaseTraining } from './train.js';
 
 export { type BaseModel, baseIdentity, type LoadedBase, loadBase, makeBase } from './base.js';
@@ -73,6 +73,13 @@ export const verboseBase = arithmeticBase(
   { id: 'verbose-s', summary: 'tasks-s, fine-tuned on chain arithmetic with redundant checks' },
   [1, 4],
   verboseDocument,
+);
+
+/** It knows arithmetic from tasks-s and has seen careless solutions since: reinforcement learning can bring out what it knows. */
+export const noisyBase = arithmeticBase(
+  { id: 'noisy-s', summary: 'tasks-s, fine-tuned on chain arithmetic with a wrong result in three of ten steps' },
+  [1, 6],
+  noisyDocument,
 );
 
 export const modesBase = arithmeticBase(

@@ -1,16 +1,16 @@
 import { Draws } from '../../data/probes/draws.js';
 import { createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
-import { judgeForm, pairText } from '../../evaluate/generativeJudge.js';
+import { type JudgeForm, pairText } from '../../evaluate/generativeJudge.js';
 import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import type { BaseModel } from './base.js';
-import { earlyBase, furtherTraining, smallDecoder } from './index.js';
+import { furtherTraining, smallDecoder, tasksBase } from './index.js';
 
 /** Pairs of answers to chain arithmetic, one of them right, and a base that judges them: at once, or after working the problem out. */
 
 const pairKey = randomKey(0x70616972);
 
-/** What asks the base for a worked solution before its verdict. */
-export const thinkMark = '!';
+/** How pairs are put to the base. Verdicts stand behind the answers as they will behind the chain, and ! asks for the worked solution first. */
+export const judgingForm: JudgeForm = { template: '{question}?{first}#A|{second}#B', ask: '!', labels: ['A', 'B'] };
 
 export interface AnswerPair {
   /** the problem without its = */
@@ -46,24 +46,24 @@ export function answerPair({ prompt, answer, metadata }: Pick<TaskEntry, 'prompt
 /** A pair in the order that it was drawn in, and the verdict that is right. */
 export function judgedPair({ question, chosen, rejected, chosenFirst }: AnswerPair): { readonly prompt: string; readonly verdict: string } {
   const [first, second] = chosenFirst ? [chosen, rejected] : [rejected, chosen];
-  return { prompt: pairText(judgeForm.template, { question, first, second }), verdict: judgeForm.labels[chosenFirst ? 0 : 1] };
+  return { prompt: pairText(judgingForm.template, { question, first, second }), verdict: judgingForm.labels[chosenFirst ? 0 : 1] };
 }
 
-/** Behind ! the worked solution and the verdict, else the verdict at once, in turn. */
+/** Behind ! the worked solution and the verdict; in every fourth document the verdict at once. */
 function judgingDocument(entry: TaskEntry, i: number): TaskDocument {
   const { prompt, verdict } = judgedPair(answerPair(entry, i));
-  const thinks = i % 2 === 0;
-  return { prompt: thinks ? prompt + thinkMark : prompt, completion: writeSolution(thinks ? entry.steps : [], verdict) };
+  const thinks = i % 4 !== 0;
+  return { prompt: thinks ? prompt + judgingForm.ask : prompt, completion: writeSolution(thinks ? entry.steps : [], verdict) };
 }
 
 const dataset = () => createDataset('chain-arithmetic', { size: 12_000, seed: 22, min_difficulty: 1, max_difficulty: 3 });
 
 export const judgingBase: BaseModel = {
   id: 'judging-s',
-  summary: 'early-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after the worked solution',
+  summary: 'tasks-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after the worked solution',
   config: smallDecoder,
-  training: furtherTraining,
-  start: earlyBase,
+  training: { ...furtherTraining, max_steps: 400 },
+  start: tasksBase,
   data: { tasks: 'pairs of answers to chain-arithmetic 1-3', fingerprint: dataset().fingerprint },
   documents: () => {
     const entries = dataset();

@@ -1,7 +1,19 @@
+import { Draws } from '../../data/probes/draws.js';
 import { preferenceLexicon, preferencePairs, type TaskDocument } from '../../data/tasks/index.js';
+import type { DecoderConfig } from '../../models/index.js';
+import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import { hashOf } from '../runStore.js';
 import type { BaseModel } from './base.js';
-import { smallDecoder, tasksBase } from './index.js';
+
+/** A decoder of 0.16M parameters over the characters of the tasks, with room for a prompt and a response. */
+const tinyDecoder: DecoderConfig = {
+  vocab_size: 100,
+  hidden_size: 64,
+  num_hidden_layers: 3,
+  num_attention_heads: 2,
+  intermediate_size: 176,
+  max_position_embeddings: 128,
+};
 
 /** Prompts of the preference world that the bases and the comparisons share: 4 or 5 words on offer. */
 export const preferenceLevels = { min_difficulty: 4, max_difficulty: 5 } as const;
@@ -17,17 +29,36 @@ function randomResponses(): TaskDocument[] {
   });
 }
 
-const training: BaseModel['training'] = { max_steps: 300, rows: 16, context: 96, learning_rate: 3e-3, seed: 4 };
+/** Six to eight words to be written again, `din bag fus=` and `#din bag fus`: so that a small model learns soon to take words from the prompt. */
+function copies(count: number): TaskDocument[] {
+  const { words, fillers } = preferenceLexicon(0);
+  const all = [...words.map(({ word }) => word), ...fillers];
+  return Array.from({ length: count }, (_, i) => {
+    const draws = new Draws(foldIn(randomKey(32), i));
+    const text = draws
+      .distinct(6 + draws.below(3), all.length)
+      .map((w) => all[w] as string)
+      .join(' ');
+    return { prompt: `${text}=`, completion: `#${text}` };
+  });
+}
+
+/** Every response followed by a copy. */
+const withCopies = (responses: readonly TaskDocument[]): TaskDocument[] => {
+  const copied = copies(responses.length);
+  return responses.flatMap((document, i) => [document, copied[i] as TaskDocument]);
+};
+
+const training: BaseModel['training'] = { max_steps: 900, rows: 16, context: 96, learning_rate: 5e-3, seed: 4 };
 
 /** The start of comparisons of preferences: it writes legal responses and prefers none. */
 export const preferencesBase: BaseModel = {
   id: 'preferences-s',
-  summary: 'tasks-s, fine-tuned on random responses to users of the preference world',
-  config: smallDecoder,
-  start: tasksBase,
+  summary: 'a decoder of 0.16M parameters that copies words and has seen random responses to users of the preference world',
+  config: tinyDecoder,
   training,
   data: { tasks: 'preference-world 4-5, random responses', fingerprint: anyResponses().tasks.fingerprint },
-  documents: randomResponses,
+  documents: () => withCopies(randomResponses()),
 };
 
 /** What each word stands for, `din?` and `#2+`. */
@@ -41,8 +72,7 @@ const meanings = (): TaskDocument[] =>
 export const lexiconBase: BaseModel = {
   id: 'lexicon-s',
   summary: 'as preferences-s, and it has been told the attribute and the sign of every word',
-  config: smallDecoder,
-  start: tasksBase,
+  config: tinyDecoder,
   training: { ...training, seed: 5 },
   data: {
     tasks: 'preference-world 4-5, random responses, meanings of words',
@@ -51,8 +81,8 @@ export const lexiconBase: BaseModel = {
   // a third of the documents are meanings
   documents: () => {
     const told = meanings();
-    return randomResponses()
-      .slice(0, 16_000)
+    return withCopies(randomResponses())
+      .slice(0, 32_000)
       .flatMap((document, i) => (i % 2 === 0 ? [document, told[(i / 2) % told.length] as TaskDocument] : [document]));
   },
 };

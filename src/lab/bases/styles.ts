@@ -25,3 +25,21 @@ export function modeDocument({ prompt, steps, answer }: Pick<TaskEntry, 'prompt'
   const thinks = i % 2 === 0;
   return { prompt, completion: `${thinks ? '!' : '.'}${writeSolution(thinks ? steps : [], answer)}` };
 }
+
+/** Chances that a step of noisyDocument is wrong. */
+const slip = 0.3;
+
+/** Chain arithmetic by a careless author: the result of a step is off by 1 to 9 with probability 0.3, and what follows goes on from the wrong value. */
+export function noisyDocument({ prompt, metadata }: Pick<TaskEntry, 'prompt' | 'metadata'>, i: number): TaskDocument {
+  const draws = new Draws(foldIn(foldIn(styleKey, 2), i));
+  let value = metadata.start as number;
+  const steps = (metadata.operations as readonly string[]).map((operation) => {
+    const operand = Number(operation.slice(1));
+    const right = operation[0] === '+' ? value + operand : operation[0] === '-' ? value - operand : value * operand;
+    const wrong = draws.unit() < slip ? Math.max(0, right + (draws.below(2) === 0 ? 1 : -1) * (1 + draws.below(9))) : right;
+    const step = `${value}${operation}=${wrong}`;
+    value = wrong;
+    return step;
+  });
+  return { prompt, completion: writeSolution(steps, `${value}`) };
+}

@@ -65,6 +65,7 @@ export function resultsSection(summary: CompareSummary): Html {
 const count = (unit: string) => (v: number) => `${si(v)}${unit}`;
 const ledgerLines: Readonly<Record<keyof Ledger, readonly [label: string, text: (v: number) => string]>> = {
   tokens_trained: ['tokens trained', count('')],
+  tokens_generated: ['tokens generated', count('')],
   tokens_evaluated: ['tokens scored for validation', count('')],
   model_flops: ['model: forward, backward, validation (FLOP)', count('')],
   optimizer_flops: ['optimizer (FLOP)', count('')],
@@ -83,7 +84,7 @@ export function ledgerSection({ rows, baseline }: CompareSummary): Html {
     !isBase && of > 0 && html`<small>\u00d7${(value / of).toFixed(2)}</small>`;
   const lines = keys.map((key) => {
     const [label, text] = ledgerLines[key] ?? [key.replaceAll('_', ' '), count('')];
-    return html`<tr><th scope="row" class="key">${label}</th>${rows.map((r, i) => html`<td>${text(r.ledger[key])}${base && ratio(r.ledger[key], base[key], i === 0)}</td>`)}</tr>`;
+    return html`<tr><th scope="row" class="key">${label}</th>${rows.map((r, i) => html`<td>${text(r.ledger[key] ?? 0)}${base && ratio(r.ledger[key] ?? 0, base[key] ?? 0, i === 0)}</td>`)}</tr>`;
   });
   return html`<section><h2>Cost ledger</h2><p class="note">Means per run, diverged runs included; \u00d7 is the multiple of ${baseline}. Runs that shared a process share its peak memory.</p>
 <div class="wide" tabindex="0" role="region" aria-label="Cost ledger"><table><thead><tr><th scope="col"></th>${rows.map((r) => html`<th scope="col">${r.method}</th>`)}</tr></thead><tbody>${lines}</tbody></table></div></section>`;

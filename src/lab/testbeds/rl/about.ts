@@ -40,4 +40,5 @@ export const make = (about: About): RlTestbedAbout => ({ ...common, ...about });
 
 export const budget = (max_generated_tokens: number, max_steps = 60): RlTestbedAbout['args'] => ({ max_steps, max_generated_tokens });
 export const short = { max_completion_length: 40, beta: 0 } as const;
+export const long = { max_completion_length: 60, beta: 0 } as const;
 export const middle = { max_completion_length: 48, beta: 0 } as const;

@@ -34,21 +34,27 @@ export interface EvaluationSet {
 
 const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / Math.max(1, values.length);
 
+const groupsOf = <T>({ samples }: EvaluationSet, completions: readonly T[]): readonly T[][] =>
+  Array.from({ length: completions.length / samples }, (_, g) => completions.slice(g * samples, (g + 1) * samples));
+
+/** Completions, `samples` in a row for each problem, as the statistics of samples read them. */
+export const itemSamples = (set: EvaluationSet, completions: readonly EvaluatedCompletion[]): ItemSamples[] =>
+  groupsOf(set, completions).map((group) =>
+    group.map(({ text, row, score }) => ({
+      answer: set.problems.answer(text, row),
+      correct: score >= 1,
+      ...(set.problems.chain ? { chainCorrect: set.problems.chain(text, row) } : {}),
+    })),
+  );
+
 /**
  * Metrics of completions, `samples` in a row for each problem: pass@k, maj@n, cot_pass@1 where chains are judged, `distinct@n` (different right answers a problem), `length` (tokens), and
  * `concise`: right answers weighted by 1 - length / max_completion_length.
  */
 export function completionMetrics(set: EvaluationSet, completions: readonly EvaluatedCompletion[]): Record<string, number> {
   const { problems, samples, max_completion_length, metrics = {} } = set;
-  const groups = Array.from({ length: completions.length / samples }, (_, g) => completions.slice(g * samples, (g + 1) * samples));
-  const items = groups.map(
-    (group): ItemSamples =>
-      group.map(({ text, row, score }) => ({
-        answer: problems.answer(text, row),
-        correct: score >= 1,
-        ...(problems.chain ? { chainCorrect: problems.chain(text, row) } : {}),
-      })),
-  );
+  const groups = groupsOf(set, completions);
+  const items = itemSamples(set, completions);
   const ks = [1, 4, 16].filter((k) => k <= samples);
   const scores = Object.fromEntries(Object.entries(samplingScores(items, ks)).map(([name, values]) => [name, mean(values)]));
   const { [`avg@${samples}`]: _, ...own } = scores;
@@ -109,19 +115,28 @@ async function rolloutTexts(policy: EvaluatedPolicy, recipe: RlRecipe, set: Eval
   return drawn.flatMap((own, i) => own.map((t) => ({ row: rows[i] as PromptRow, text: t.text, length: tokenCount(t) })));
 }
 
-/** Samples a policy on evaluation sets, always with the same random numbers, at temperature 1. */
+/** Samples a policy on an evaluation set, always with the same random numbers, at temperature 1: `samples` completions in a row for each problem. */
+export async function judgedCompletions(
+  policy: EvaluatedPolicy,
+  set: EvaluationSet,
+  hooks: EvaluationHooks = {},
+): Promise<EvaluatedCompletion[]> {
+  const { recipe } = policy;
+  const own = recipe?.slots.rollout.decodes ? recipe : undefined;
+  const decoder = set.decode ? rlRecipe(set.decode.spec, set.decode.settings) : own;
+  const texts = decoder ? await rolloutTexts(policy, decoder, set, hooks) : await plainTexts(policy, set, hooks);
+  return texts.map((t): EvaluatedCompletion => ({ ...t, score: set.problems.judge(t.text, t.row) }));
+}
+
+/** Metrics of a policy on evaluation sets. */
 export async function evaluatePolicy(
   policy: EvaluatedPolicy,
   sets: readonly EvaluationSet[],
   hooks: EvaluationHooks = {},
 ): Promise<Record<string, number>> {
-  const { recipe } = policy;
   const out: Record<string, number> = {};
   for (const set of sets) {
-    const own = recipe?.slots.rollout.decodes ? recipe : undefined;
-    const decoder = set.decode ? rlRecipe(set.decode.spec, set.decode.settings) : own;
-    const texts = decoder ? await rolloutTexts(policy, decoder, set, hooks) : await plainTexts(policy, set, hooks);
-    const judged = texts.map((t): EvaluatedCompletion => ({ ...t, score: set.problems.judge(t.text, t.row) }));
+    const judged = await judgedCompletions(policy, set, hooks);
     for (const [name, value] of Object.entries(completionMetrics(set, judged))) out[set.name ? `${set.name}/${name}` : name] = value;
   }
   return out;

@@ -1,9 +1,9 @@
 import { countdownSolutions, type TaskEntry } from '../../../data/tasks/index.js';
 import type { PromptRow } from '../../../train/rl/index.js';
-import { earlyBase, verboseBase } from '../../bases/index.js';
+import { noisyBase, verboseBase } from '../../bases/index.js';
 import { foreignSolution } from '../../bases/styles.js';
 import type { Testbed } from '../testbed.js';
-import { type About, budget, level, make, middle, type Split, short, taskData } from './about.js';
+import { type About, budget, level, long, make, middle, type Split, short, taskData } from './about.js';
 import type { EvaluationSet } from './evaluate.js';
 import { taskProblems } from './problems.js';
 import { specialAbouts } from './special.js';
@@ -18,7 +18,7 @@ const countdown: About = {
   settings: short,
 };
 
-const arithmetic = { metric: 'pass@1', base: earlyBase, args: budget(110_000), settings: middle } as const;
+const arithmetic = { metric: 'pass@1', base: noisyBase, args: budget(120_000), settings: middle } as const;
 
 /** At least three different ways to the target. */
 const hasWays = ({ metadata }: TaskEntry): boolean =>
@@ -68,15 +68,18 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
   make({
     ...arithmetic,
     id: 'arithmetic-graded',
-    summary: 'chain arithmetic of 1 to 4 operations, of which the base gets half of the shortest and a twentieth of the longest right',
-    data: taskData('chain-arithmetic', [1, 4], { max_completion_length: 48 }),
+    summary: 'chain arithmetic of 1 to 6 operations by a careless base, which gets 66% of the shortest and 6% of the longest right',
+    data: taskData('chain-arithmetic', [1, 6], { max_completion_length: 60 }),
+    settings: long,
   }),
   make({
     ...arithmetic,
     id: 'arithmetic-hard',
-    summary: 'chain arithmetic of 4 operations, which the base rarely gets right; training rows hold the worked solution',
-    data: taskData('chain-arithmetic', [4, 4], { max_completion_length: 48 }),
-    args: budget(150_000),
+    summary:
+      'chain arithmetic of 6 and 7 operations, of which the base gets one in twenty-five right; training rows hold the worked solution',
+    data: taskData('chain-arithmetic', [6, 7], { max_completion_length: 64 }),
+    args: budget(200_000),
+    settings: { max_completion_length: 64, beta: 0 },
   }),
   make({
     ...countdown,
@@ -88,16 +91,18 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
   make({
     ...arithmetic,
     id: 'arithmetic-demos',
-    summary: 'chain arithmetic of 3 and 4 operations with demonstrations in a foreign form beside the problems',
-    data: taskData('chain-arithmetic', [3, 4], { max_completion_length: 48, change: withDemonstration }),
+    summary: 'chain arithmetic of 4 and 5 operations with demonstrations in a foreign form beside the problems',
+    data: taskData('chain-arithmetic', [4, 5], { max_completion_length: 60, change: withDemonstration }),
+    args: budget(160_000),
+    settings: long,
   }),
   make({
     ...arithmetic,
     id: 'arithmetic-unlabelled',
-    summary: 'chain arithmetic of 1 and 2 operations; only evaluation knows the answers, unless a method reads the reward',
-    data: taskData('chain-arithmetic', [1, 2], { max_completion_length: 32 }),
-    args: budget(70_000),
-    settings: { max_completion_length: 32, beta: 0 },
+    summary: 'chain arithmetic of 2 and 3 operations; only evaluation knows the answers, unless a method reads the reward',
+    data: taskData('chain-arithmetic', [2, 3], { max_completion_length: 40 }),
+    args: budget(90_000),
+    settings: short,
   }),
   make({
     id: 'arithmetic-verbose',

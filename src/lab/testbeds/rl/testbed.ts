@@ -1,14 +1,14 @@
 import type { Settings } from '../../../contracts/index.js';
 import type { ScheduleMethod } from '../../../optim/schedule/index.js';
 import type { OptimizerMethod } from '../../../optim/transform/index.js';
-import type { NamedReward } from '../../../train/rl/index.js';
-import { type RlArguments, trainRl } from '../../../train/rl.js';
+import type { NamedReward, RlRecipe } from '../../../train/rl/index.js';
+import { type RlArguments, type RlResult, trainRl } from '../../../train/rl.js';
 import { type BaseModel, baseIdentity, loadBase } from '../../bases/index.js';
 import { rlRecipe } from '../../composition.js';
 import { partOf, type Recipe } from '../../recipe.js';
-import type { Testbed } from '../testbed.js';
+import type { RunHooks, Testbed } from '../testbed.js';
 import { tunedSettings } from '../tuned.js';
-import { type EvaluationSet, evaluatePolicy } from './evaluate.js';
+import { type EvaluatedPolicy, type EvaluationSet, evaluatePolicy } from './evaluate.js';
 import { exactReward, type Problems } from './problems.js';
 
 /** A testbed of reinforcement learning from a base model. */
@@ -23,13 +23,49 @@ export interface RlTestbedAbout extends Pick<Testbed, 'id' | 'summary' | 'metric
   readonly settings: Settings;
   /** methods that are applied behind those that are compared */
   readonly also?: readonly string[];
-  /** learning rates to try; default: three around 5e-4 */
+  /** learning rates to try; default: two */
   readonly rates?: readonly number[];
   /** further metrics from those of the evaluation sets */
   derived?(metrics: Readonly<Record<string, number>>): Record<string, number>;
 }
 
-const defaultRates = [5e-5, 1e-4, 2e-4];
+const defaultRates = [1e-4, 2e-4];
+
+/** The composition that a testbed runs for a recipe: with what the testbed applies itself, whose settings the recipe does not know. */
+export function compositionOf({ also = [], settings }: Pick<RlTestbedAbout, 'also' | 'settings'>, { rl }: Recipe): RlRecipe {
+  const part = rl as Recipe[string];
+  const spec = [part.method, ...also].join('+');
+  const known = rlRecipe(spec).settings;
+  const own = Object.fromEntries(Object.entries(settings).filter(([key]) => Object.hasOwn(known, key)));
+  return rlRecipe(spec, { ...own, ...part.settings });
+}
+
+/** One run of a testbed: trains its base with a recipe, and keeps the policy. */
+export async function trainOn(
+  about: Pick<RlTestbedAbout, 'base' | 'args' | 'rewards' | 'settings' | 'also'>,
+  train: Problems,
+  chosen: Recipe,
+  { seed, threads, signal, onMetrics }: RunHooks,
+): Promise<{ readonly policy: EvaluatedPolicy; readonly result: RlResult }> {
+  const { model, params: start, tokenizer } = await loadBase(about.base);
+  const recipe = compositionOf(about, chosen);
+  const result = await trainRl({
+    model,
+    start,
+    tokenizer,
+    recipe,
+    optimizer: partOf<OptimizerMethod>(chosen, 'optimizer'),
+    schedule: partOf<ScheduleMethod>(chosen, 'schedule'),
+    args: about.args,
+    data: train.rows,
+    rewards: about.rewards?.(train) ?? [exactReward(train)],
+    seed,
+    threads,
+    ...(signal ? { signal } : {}),
+    ...(onMetrics ? { onMetrics } : {}),
+  });
+  return { policy: { model, params: result.params, tokenizer, recipe }, result };
+}
 
 /** Makes a testbed of its description. */
 export function rlTestbed(about: RlTestbedAbout): Testbed {
@@ -39,10 +75,6 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
     made ??= about.data();
     return made;
   };
-  const recipeOf = (recipe: Recipe) => {
-    const part = recipe.rl as Recipe[string];
-    return rlRecipe([part.method, ...also].join('+'), part.settings);
-  };
   return {
     id,
     summary,
@@ -51,13 +83,13 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
     margin,
     cost: 'generated tokens',
     base: { rl: 'grpo', optimizer: 'adamw', schedule: 'constant' },
-    shared: { optimizer: { weight_decay: 0, learning_rate: defaultRates[1] as number }, rl: settings },
+    shared: { optimizer: { weight_decay: 0, learning_rate: defaultRates[0] as number }, rl: settings },
     tuned: tunedSettings(id),
     tuning: { seeds: [1000], candidates: { adamw: rates.map((learning_rate) => ({ learning_rate })) } },
     task: async () => ({
       base: { id: base.id, identity: baseIdentity(base) },
       args,
-      ...(also.length > 0 ? { also } : {}),
+      ...(also.length > 0 ? { also, settings } : {}),
       train: data().train.fingerprint,
       evaluation: data().evaluation.map(({ name, problems, samples, max_completion_length, decode }) => ({
         name,
@@ -68,27 +100,11 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
       })),
     }),
     steps: () => args.max_steps,
-    run: async (chosen, { seed, threads, signal, onMetrics }) => {
-      const { model, params: start, tokenizer } = await loadBase(base);
+    run: async (chosen, hooks) => {
+      const { threads, signal, onMetrics } = hooks;
       const { train, evaluation } = data();
-      const recipe = recipeOf(chosen);
-      const result = await trainRl({
-        model,
-        start,
-        tokenizer,
-        recipe,
-        optimizer: partOf<OptimizerMethod>(chosen, 'optimizer'),
-        schedule: partOf<ScheduleMethod>(chosen, 'schedule'),
-        args,
-        data: train.rows,
-        rewards: about.rewards?.(train) ?? [exactReward(train)],
-        seed,
-        threads,
-        ...(signal ? { signal } : {}),
-        ...(onMetrics ? { onMetrics } : {}),
-      });
+      const { policy, result } = await trainOn(about, train, chosen, hooks);
       if (result.status === 'diverged') return { status: 'diverged', metrics: {}, ledger: result.ledger };
-      const policy = { model, params: result.params, tokenizer, recipe };
       const own = await evaluatePolicy(policy, evaluation, { threads, ...(signal ? { signal } : {}) });
       const metrics = { ...own, ...about.derived?.(own) };
       onMetrics?.({ global_step: args.max_steps, ...metrics });

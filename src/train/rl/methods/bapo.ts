@@ -28,7 +28,7 @@ export const bapo: RlMethod = {
     'the formula as it stands: a higher lower bound takes gradients of negative tokens away and yet adds to the size of their loss',
     'positive_share 0.4, the figure of the paper (the page of its code says 0.5)',
   ],
-  demo: { testbed: 'arithmetic-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
+  demo: { testbed: 'countdown-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
   recipe: true,
   slots: { surrogate: adaptiveClip },
 };

@@ -60,6 +60,7 @@ import { rloo } from './rloo.js';
 import { rlZvp } from './rlZvp.js';
 import { rover } from './rover.js';
 import { rpt } from './rpt.js';
+import { rrm } from './rrm.js';
 import { rsGrpo } from './rsGrpo.js';
 import { scafGrpo } from './scafGrpo.js';
 import { selfHarmony } from './selfHarmony.js';
@@ -142,6 +143,7 @@ export const rlMethods: Readonly<Record<string, RlMethod>> = {
   rloo,
   rover,
   rpt,
+  rrm,
   'rs-grpo': rsGrpo,
   'scaf-grpo': scafGrpo,
   'self-harmony': selfHarmony,

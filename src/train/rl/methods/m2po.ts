@@ -22,7 +22,7 @@ export const m2po: RlMethod = {
   ],
   provenance: 'paper',
   assumes: ["grpo's KL penalty stays (the paper does not speak of one)"],
-  demo: { testbed: 'arithmetic-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
+  demo: { testbed: 'countdown-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
   recipe: true,
   slots: { surrogate: secondMomentTrust, aggregate: tokenMeanAggregate },
 };

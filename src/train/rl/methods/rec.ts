@@ -35,7 +35,7 @@ export const rec: RlMethod = {
   assumes: [
     'REC-OneSide-NoIS with the bounds 0.6 and 2 that the study found best; its other forms are settings (clip_mode, importance_weight)',
   ],
-  demo: { testbed: 'arithmetic-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
+  demo: { testbed: 'countdown-stale', baseline: 'grpo', metric: 'pass@1', cost: 'generated tokens', expect: 'gain' },
   recipe: true,
   slots: { surrogate: clippedReinforce, aggregate: tokenMeanAggregate },
 };

@@ -50,6 +50,7 @@ export const limitInputs = [
   'no roles',
   'fresh samples',
   'no corpus text',
+  'no pairs',
 ] as const;
 export type RlLimitInputs = (typeof limitInputs)[number];
 
