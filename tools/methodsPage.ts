@@ -56,13 +56,13 @@ within the testbed's margin), whether that is the direction which the paper clai
 
 **What this scale can show.** Models of 0.1M to 0.4M parameters, runs of seconds to a minute, five seeds. It shows whether a method works as stated, what it costs, and large effects on small models.
 It cannot show what only appears at scale, over long training or on benchmarks; a \`no\` below is no refutation of a paper, and a \`yes\` no proof at its scale. Learning rates of all sides were found by one protocol
-(six candidates at full budget on a seed of its own, results/tuning).
+(as many candidates for the method as for the baseline, at full budget on a seed of its own, results/tuning); where a testbed was never tuned, all sides run at its one rate.
 
 | method | paper | testbed | baseline | metric | claimed | difference [95% interval] | verdict | as claimed | FLOPs | evidence |
 |---|---|---|---|---|---|---|---|---|---|---|
 ${rows.join('\n')}
 
-Differences are method minus baseline: lower is better for \`val/bpb\`, higher for accuracy and exact match. \`vitro methods ID\` prints one method's equation, source, assumptions and result.
+Differences are method minus baseline: lower is better for \`val/bpb\`, losses, errors and \`brier\`, higher for the others. \`vitro methods ID\` prints one method's equation, source, assumptions and result.
 `;
 }
 

@@ -87,3 +87,6 @@ export const modesBase = arithmeticBase(
   [1, 4],
   modeDocument,
 );
+
+/** Bases whose weights come with the package (assets/bases, made by tools/makeBases.ts). The others are trained where they are first used, in a minute or two. */
+export const shippedBases: readonly BaseModel[] = [tasksBase, noisyBase];

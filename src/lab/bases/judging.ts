@@ -9,8 +9,8 @@ import { furtherTraining, smallDecoder, tasksBase } from './index.js';
 
 const pairKey = randomKey(0x70616972);
 
-/** How pairs are put to the base. Verdicts stand behind the answers as they will behind the chain, and ! asks for the worked solution first. */
-export const judgingForm: JudgeForm = { template: '{question}?{first}#A|{second}#B', ask: '!', labels: ['A', 'B'] };
+/** How pairs are put to the base: every answer with its verdict behind it, which is looked up in the end; ! asks for the worked solution first. */
+export const judgingForm: JudgeForm = { template: '{question}?{first}A|{second}B', ask: '!', labels: ['A', 'B'] };
 
 export interface AnswerPair {
   /** the problem without its = */
@@ -27,19 +27,19 @@ function applied(value: number, operation: string): number {
   return operation.startsWith('+') ? value + operand : operation.startsWith('-') ? value - operand : value * operand;
 }
 
-/** The answer of a chain in which the result of one operation slipped by 1, 2 or 10 and the rest was worked out from there. */
+/** The answer of a chain in which the result of one operation slipped by 1, 2 or 3 and the rest was worked out from there. */
 function slipped(operations: readonly string[], start: number, draws: Draws): number {
   const at = draws.below(operations.length);
-  const slip = ([1, 2, 10][draws.below(3)] as number) * (draws.below(2) === 0 ? 1 : -1);
+  const slip = (1 + draws.below(3)) * (draws.below(2) === 0 ? 1 : -1);
   return operations.reduce((value, operation, i) => applied(value, operation) + (i === at ? slip : 0), start);
 }
 
-/** The pair of entry i of chain arithmetic; both answers lie in [0, 99]. */
+/** The pair of entry i of chain arithmetic: both answers lie in [0, 99], and their last digits differ. */
 export function answerPair({ prompt, answer, metadata }: Pick<TaskEntry, 'prompt' | 'answer' | 'metadata'>, i: number): AnswerPair {
   const draws = new Draws(foldIn(pairKey, i));
   const operations = metadata.operations as string[];
   let wrong = -1;
-  while (wrong < 0 || wrong > 99) wrong = slipped(operations, metadata.start as number, draws);
+  while (wrong < 0 || wrong > 99 || (wrong - Number(answer)) % 10 === 0) wrong = slipped(operations, metadata.start as number, draws);
   return { question: prompt.slice(0, -1), chosen: answer, rejected: `${wrong}`, chosenFirst: draws.below(2) === 0 };
 }
 
@@ -49,11 +49,12 @@ export function judgedPair({ question, chosen, rejected, chosenFirst }: AnswerPa
   return { prompt: pairText(judgingForm.template, { question, first, second }), verdict: judgingForm.labels[chosenFirst ? 0 : 1] };
 }
 
-/** Behind ! the worked solution and the verdict; in every fourth document the verdict at once. */
+/** Behind ! the worked solution with the verdict of its result, `9*5=45B#B`; in every eighth document the verdict at once. */
 function judgingDocument(entry: TaskEntry, i: number): TaskDocument {
   const { prompt, verdict } = judgedPair(answerPair(entry, i));
-  const thinks = i % 4 !== 0;
-  return { prompt: thinks ? prompt + judgingForm.ask : prompt, completion: writeSolution(thinks ? entry.steps : [], verdict) };
+  const thinks = i % 8 !== 0;
+  const steps = entry.steps.map((step, k) => (k === entry.steps.length - 1 ? step + verdict : step));
+  return { prompt: thinks ? prompt + judgingForm.ask : prompt, completion: writeSolution(thinks ? steps : [], verdict) };
 }
 
 const dataset = () => createDataset('chain-arithmetic', { size: 12_000, seed: 22, min_difficulty: 1, max_difficulty: 3 });
