@@ -233,6 +233,7 @@ const showing: Readonly<Record<string, Settings>> = {
   'one-shot-rlvr': { shot_rule: 'first' },
   remix: { kl_lambda: 0.5 },
   'scaf-grpo': { scaf_exempt: 0 },
+  rrm: { rrm_ask: '!' },
 };
 
 async function differences(method: RlMethod, limit: RlLimit, at: { readonly inside: boolean; readonly seed: number }): Promise<number> {

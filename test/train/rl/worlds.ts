@@ -126,6 +126,11 @@ export const worlds: Readonly<Record<string, World>> = {
     inside: () => viewed(['#7', '#7', '#3'], ['#3', '#7', '#7']),
     elsewhere: () => viewed(['#7', '#7', '#3'], ['#3', '#3', '#3']),
   },
+  'no pairs': {
+    inside: () => saidBatch(['#A', '#B'].map((text) => ({ text, columns: { answer: 'A' } }))),
+    elsewhere: () => saidBatch(['#A', '#B'].map((text) => ({ text, columns: { answer: 'A', chosen: '7', rejected: '3' } }))),
+    rewards: [exact],
+  },
   'one-character steps': {
     inside: () => saidBatch(['7', '8'].map((text) => ({ text, columns: { expert_action: '7' } }))),
     elsewhere: () => saidBatch(['3+4=7', '3+4=8'].map((text) => ({ text, columns: { expert_action: '3+4=7' } }))),
