@@ -42,22 +42,22 @@ const confident: TaskViewForm = {
 
 const calibrated = make({
   id: 'calibrated-arithmetic',
-  summary: 'chain arithmetic of 2 to 5 operations with a stated confidence, at first a random one: the Brier score of what is said',
+  summary: 'chain arithmetic of 3 to 6 operations with a stated confidence, at first a random one: the Brier score of what is said',
   metric: 'brier',
   better: 'lower',
   base: confidentBase,
   data: formData(
     chain,
-    [2, 5],
+    [3, 6],
     confident,
     {},
     {
-      max_completion_length: 48,
+      max_completion_length: 56,
       metrics: { brier: (all) => brierScore(forecasts(all)), ece: (all) => expectedCalibrationError(forecasts(all)) },
     },
   ),
-  args: budget(120_000),
-  settings: upTo(48),
+  args: budget(130_000),
+  settings: upTo(56),
 });
 
 /**
@@ -79,13 +79,13 @@ const dense = (most: number): NamedReward => ({
 const denseReward = make({
   id: 'arithmetic-dense-reward',
   summary:
-    'chain arithmetic of 4 and 5 operations with two reward functions: the exact verifier, and a dense scorer that is noisy and likes length',
+    'chain arithmetic of 2 and 3 operations with two reward functions: the exact verifier, and a dense scorer that is noisy and likes length',
   metric: 'pass@1',
   base: earlyBase,
-  data: formData(chain, [4, 5], undefined, {}, { max_completion_length: 56 }),
-  rewards: (train) => [exactReward(train), dense(56)],
-  args: budget(130_000),
-  settings: upTo(56),
+  data: formData(chain, [2, 3], undefined, {}, { max_completion_length: 40 }),
+  rewards: (train) => [exactReward(train), dense(40)],
+  args: budget(100_000),
+  settings: upTo(40),
 });
 
 const paraphrase = make({
@@ -162,16 +162,16 @@ const divideAndConquer = make({
 });
 
 /** budgets of thinking-budgets, in tokens; half of each is for the thought */
-const budgets = [32, 48, 64] as const;
+const budgets = [40, 64, 88] as const;
 
 const thinkingBudgets = make({
   id: 'thinking-budgets',
   summary:
-    'chain arithmetic of 3 and 4 operations by a base that writes redundant checks: mean pass@1 at thoughts that are cut after 16, 24 and 32 tokens',
+    'chain arithmetic of 2 and 3 operations by a base that writes redundant checks: mean pass@1 at thoughts that are cut after 20, 32 and 44 tokens',
   metric: 'budgeted',
   base: verboseBase,
   data: () => {
-    const problems = taskProblems([level(chain, 3, 4, 'test')]);
+    const problems = taskProblems([level(chain, 2, 3, 'test')]);
     const cut = budgets.map(
       (most): EvaluationSet => ({
         name: `budget ${most}`,
@@ -181,24 +181,24 @@ const thinkingBudgets = make({
         decode: { spec: 'grpo+elastic-reasoning', settings: { thinking_share: 0.5, solution_share: 0.5 } },
       }),
     );
-    return { train: taskProblems([level(chain, 3, 4, 'train')]), evaluation: cut };
+    return { train: taskProblems([level(chain, 2, 3, 'train')]), evaluation: cut };
   },
   derived: (metrics) => ({
     budgeted: budgets.reduce((sum, most) => sum + (metrics[`budget ${most}/pass@1`] as number), 0) / budgets.length,
   }),
   args: budget(140_000),
-  settings: upTo(48),
+  settings: upTo(64),
 });
 
 const parityChunks = make({
   id: 'parity-chunks',
   summary:
-    'parity of 10 to 12 bits with a letter for every bit, so that the last steps are enough to go on from; a right answer needs right steps',
+    'parity of 5 to 8 bits with a letter for every bit, so that the last steps are enough to go on from; a right answer needs right steps',
   metric: 'pass@1',
   base: labelledBase,
-  data: formData('parity', [10, 12], { name: 'labelled', entry: labelledParity }, { strict: true }, { max_completion_length: 48 }),
-  args: budget(150_000),
-  settings: upTo(48),
+  data: formData('parity', [5, 8], { name: 'labelled', entry: labelledParity }, { strict: true }, { max_completion_length: 32 }),
+  args: budget(110_000),
+  settings: upTo(32),
 });
 
 /** Testbeds for methods with needs of their own. */

@@ -29,6 +29,6 @@ export const hgpo: RlMethod = {
     'margin 0.2 and alpha 1',
     "the mode's probability is that which the policy gives it, although it was chosen evenly",
   ],
-  demo: { testbed: 'think-modes', baseline: 'grpo', method: 'grpo+hgpo', metric: 'concise', cost: 'generated tokens', expect: 'gain' },
+  demo: { testbed: 'think-modes', baseline: 'grpo', method: 'grpo+hgpo', metric: 'utility', cost: 'generated tokens', expect: 'gain' },
   slots: { rollout: modeRollout, advantage: modeAdvantage },
 };
