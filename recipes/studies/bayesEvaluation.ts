@@ -40,7 +40,7 @@ function rates(shift: number | null, seed: number): number[][] {
 const meanOf = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
 
 /** Kendall's tau-b: agreement of two rankings, ties taken out of both. */
-export function kendallTau(x: readonly number[], y: readonly number[]): number {
+function kendallTau(x: readonly number[], y: readonly number[]): number {
   let [agree, tiedX, tiedY, pairs] = [0, 0, 0, 0];
   for (let i = 0; i < x.length; i++)
     for (let j = 0; j < i; j++) {

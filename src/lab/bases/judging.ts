@@ -1,9 +1,10 @@
 import { Draws } from '../../data/probes/draws.js';
-import { createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
+import { answerMarker, createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
 import { type JudgeForm, pairText } from '../../evaluate/generativeJudge.js';
 import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import type { BaseModel } from './base.js';
 import { furtherTraining, smallDecoder, tasksBase } from './index.js';
+import { noisyDocument } from './styles.js';
 
 /** Pairs of answers to chain arithmetic, one of them right, and a base that judges them: at once, or after working the problem out. */
 
@@ -49,23 +50,31 @@ export function judgedPair({ question, chosen, rejected, chosenFirst }: AnswerPa
   return { prompt: pairText(judgingForm.template, { question, first, second }), verdict: judgingForm.labels[chosenFirst ? 0 : 1] };
 }
 
-/** Behind ! the worked solution with the verdict of its result, `9*5=45B#B`; in every eighth document the verdict at once. */
+/**
+ * Behind ! a careless chain with the verdict of its result, `9*5=45B#B`: that of the answer which it equals, or any where it equals none. In every eighth document
+ * the right verdict at once.
+ */
 function judgingDocument(entry: TaskEntry, i: number): TaskDocument {
-  const { prompt, verdict } = judgedPair(answerPair(entry, i));
-  const thinks = i % 8 !== 0;
-  const steps = entry.steps.map((step, k) => (k === entry.steps.length - 1 ? step + verdict : step));
-  return { prompt: thinks ? prompt + judgingForm.ask : prompt, completion: writeSolution(thinks ? steps : [], verdict) };
+  const pair = answerPair(entry, i);
+  const { prompt, verdict } = judgedPair(pair);
+  if (i % 8 === 0) return { prompt, completion: writeSolution([], verdict) };
+  const [chain, said] = noisyDocument(entry, i).completion.split(answerMarker) as [string, string];
+  const { labels, ask } = judgingForm;
+  const [right, wrong] = pair.chosenFirst ? labels : [labels[1], labels[0]];
+  const any = labels[new Draws(foldIn(foldIn(pairKey, 1), i)).below(2)] as string;
+  const own = said === pair.chosen ? right : said === pair.rejected ? wrong : any;
+  return { prompt: prompt + ask, completion: writeSolution([chain + own], own) };
 }
 
 const dataset = () => createDataset('chain-arithmetic', { size: 12_000, seed: 22, min_difficulty: 1, max_difficulty: 3 });
 
 export const judgingBase: BaseModel = {
   id: 'judging-s',
-  summary: 'tasks-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after the worked solution',
+  summary: 'tasks-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after a careless solution',
   config: smallDecoder,
-  training: { ...furtherTraining, max_steps: 400 },
+  training: furtherTraining,
   start: tasksBase,
-  data: { tasks: 'pairs of answers to chain-arithmetic 1-3', fingerprint: dataset().fingerprint },
+  data: { tasks: 'pairs of answers to chain-arithmetic 1-3', form: 'careless chain, then verdict', fingerprint: dataset().fingerprint },
   documents: () => {
     const entries = dataset();
     return Array.from({ length: entries.length }, (_, i) => judgingDocument(entries.entry(i), i));

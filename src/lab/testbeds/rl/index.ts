@@ -5,6 +5,7 @@ import { foreignSolution } from '../../bases/styles.js';
 import type { Testbed } from '../testbed.js';
 import { type About, budget, level, long, make, middle, type Split, short, taskData } from './about.js';
 import type { EvaluationSet } from './evaluate.js';
+import { pairwiseJudging } from './judging.js';
 import { taskProblems } from './problems.js';
 import { specialAbouts } from './special.js';
 import { type RlTestbedAbout, rlTestbed } from './testbed.js';
@@ -134,6 +135,7 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
     settings: middle,
   }),
   ...specialAbouts,
+  pairwiseJudging,
 ];
 
 /** Every testbed of reinforcement learning. */
