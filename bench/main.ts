@@ -101,11 +101,12 @@ program
 
 program
   .command('generate')
-  .description('64 sequences of gpt-5.7m, prompts of 64 tokens and 128 new ones, against llama.cpp on the same weights')
+  .description('64 sequences of gpt-5.7m, prompts of 16 tokens and 64 new ones, against llama.cpp on the same weights')
   .option('--json', 'one JSON object')
   .option('--no-peers', 'leave llama.cpp out')
   .option('--repeats <n>', 'generations of each, by turns', Number, 5)
-  .action(async (o: { json?: boolean; peers: boolean; repeats: number }) => print(await benchGenerate(o), o.json));
+  .option('--threads <n>', 'of each; default: all cores', Number)
+  .action(async (o: { json?: boolean; peers: boolean; repeats: number; threads?: number }) => print(await benchGenerate(o), o.json));
 
 program
   .command('all', { isDefault: true })
