@@ -3,13 +3,16 @@ import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import { Draws } from '../probes/draws.js';
 import { extractAnswer, writeSolution } from './answer.js';
 import { type TaskOptions, taskDataset } from './dataset.js';
-import { integer, readKnobs, real } from './knobs.js';
+import { flag, integer, readKnobs, real } from './knobs.js';
 import { worldDraws } from './names.js';
 import { defineTask, type TaskDataset, type TaskEntry } from './task.js';
 
 /** Two-letter openings and third letters that make up the lexicon: 24 words with a hidden attribute and sign, 6 fillers with none. */
 const openings = ['ba', 'di', 'fu', 'ke', 'lo', 'mi'] as const;
 const endings = 'gnrst';
+
+/** The words of a lexicon of single letters. */
+const letters = 'abcdefghijklmnopqrstuvwxyzABCD';
 
 const attributeCount = 4;
 const wordCount = 24;
@@ -27,9 +30,9 @@ interface World {
 /** Weights of the attributes: 1 or 2, liked or disliked; none is zero. */
 const drawTaste = (draws: Draws): number[] => Array.from({ length: attributeCount }, () => [-2, -1, 1, 2][draws.below(4)] as number);
 
-function makeWorld(world: number): World {
+function makeWorld(world: number, single: boolean): World {
   const draws = worldDraws(world, 3);
-  const all = openings.flatMap((opening) => [...endings].map((ending) => opening + ending));
+  const all = single ? [...letters] : openings.flatMap((opening) => [...endings].map((ending) => opening + ending));
   const shuffled = draws.distinct(all.length, all.length).map((i) => all[i] as string);
   return {
     words: shuffled.slice(0, wordCount),
@@ -42,12 +45,25 @@ function makeWorld(world: number): World {
   };
 }
 
-const made = new Map<number, World>();
+const made = new Map<string, World>();
 
-function worldOf(world: number): World {
-  const found = made.get(world) ?? makeWorld(world);
-  made.set(world, found);
+function worldOf(world: number, single: boolean): World {
+  const name = `${world} ${single}`;
+  const found = made.get(name) ?? makeWorld(world, single);
+  made.set(name, found);
   return found;
+}
+
+/** The words of a world with what they stand for, and its fillers, which stand for nothing: what studies need that change responses. */
+export function preferenceLexicon(
+  world: number,
+  single = false,
+): {
+  readonly words: readonly { readonly word: string; readonly attribute: number; readonly sign: 1 | -1 }[];
+  readonly fillers: readonly string[];
+} {
+  const { words, meaning, fillers } = worldOf(world, single);
+  return { words: words.map((word, i) => ({ word, ...(meaning[i] as World['meaning'][number]) })), fillers };
 }
 
 /** What a word is worth to a user with this taste. */
@@ -64,7 +80,7 @@ interface Problem {
 }
 
 const problemOf = ({ metadata }: TaskEntry): Problem => ({
-  world: worldOf(metadata.world as number),
+  world: worldOf(metadata.world as number, metadata.single_letters === true),
   taste: metadata.taste as number[],
   offered: metadata.offered as string[],
   maxWords: metadata.max_words as number,
@@ -90,6 +106,18 @@ export function preferenceUtility(answer: string, entry: TaskEntry): number | nu
   return words.reduce((sum, w) => sum + worth(problem.world, problem.taste, w), 0);
 }
 
+/** What each attribute adds to the utility of a response; null where the response is not one. */
+export function preferenceRatings(answer: string, entry: TaskEntry): number[] | null {
+  if (preferenceUtility(answer, entry) === null) return null;
+  const { world, taste } = problemOf(entry);
+  const ratings = new Array<number>(attributeCount).fill(0);
+  for (const word of answer.trim().split(' ')) {
+    const attribute = world.meaning[world.words.indexOf(word)]?.attribute;
+    if (attribute !== undefined) ratings[attribute] = (ratings[attribute] as number) + worth(world, taste, word);
+  }
+  return ratings;
+}
+
 /** The utility's place between the worst and the best response to this prompt; 0 for what is no response. */
 function score(answer: string, entry: TaskEntry): number {
   const utility = preferenceUtility(answer, entry);
@@ -109,13 +137,14 @@ export const preferenceWorld = defineTask({
   difficulty: { counts: 'words offered', min: 3, max: 10, from: 3, to: 6 },
   knobs: {
     world: integer(0, 0, 2 ** 31, 'number of the world: its lexicon and its users'),
+    single_letters: flag(false, 'words are single letters, which small models learn to take from the prompt much sooner'),
     max_words: integer(3, 2, 5, 'most words of a response, fillers apart'),
     shots: integer(0, 0, 12, 'earlier choices shown; 0 names one of the 16 users instead'),
   },
-  alphabet: 'abdefgiklmnorstu0123456789-:=> ;#',
+  alphabet: 'abcdefghijklmnopqrstuvwxyzABCD0123456789-:=> ;#',
   holdsOutCombinations: true,
-  draw(draws, count, { world: number, max_words, shots }) {
-    const world = worldOf(number);
+  draw(draws, count, { world: number, max_words, shots, single_letters }) {
+    const world = worldOf(number, single_letters);
     const user = draws.below(userCount);
     const taste = shots ? drawTaste(draws) : (world.tastes[user] as number[]);
     const offered = draws.distinct(count, wordCount).map((i) => world.words[i] as string);
@@ -137,7 +166,7 @@ export const preferenceWorld = defineTask({
           prompt,
           steps: offered.map((w) => `${w}:${value(w)}`),
           answer: best.join(' '),
-          metadata: { world: number, user: shots ? null : user, taste, offered, max_words },
+          metadata: { world: number, single_letters, user: shots ? null : user, taste, offered, max_words },
         };
       },
     };

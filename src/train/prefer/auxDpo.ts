@@ -3,19 +3,23 @@ import { paramSpec } from '../../nn/param.js';
 import { grad } from '../../tensor/autodiff/index.js';
 import { VitroError } from '../../tensor/errors.js';
 import type { Tensor } from '../../tensor/graph.js';
-import { add, div, maximum, mul, square } from '../../tensor/ops/elementwise.js';
+import { add, cast, div, maximum, mul, square } from '../../tensor/ops/elementwise.js';
 import { gather } from '../../tensor/ops/indexing.js';
-import { unsqueeze } from '../../tensor/ops/movement.js';
+import { reshape, unsqueeze } from '../../tensor/ops/movement.js';
+import { dimOf } from '../../tensor/ops/operand.js';
 import { sum } from '../../tensor/ops/reduce.js';
 import { at } from '../../tensor/ops/slicing.js';
 import { type Tree, treeLeaves } from '../../tensor/tree.js';
 import { batchView } from '../objective/lookAhead.js';
 import type { PreferContext, PreferMethod } from './slot.js';
 
-/** Offsets [E, 2] of the batch's pairs. */
+/** Offsets [E, 2] of the batch's pairs: each pair's own, or those of the responses that the column `response_ids` [E, 2] names. */
 function offsets({ own, extra, sequences }: PreferContext): Tensor {
   const table = own.delta as Tensor;
-  return mul(gather(table, extra.example_ids as Tensor, 0), unsqueeze(sequences.present, 1));
+  const found = extra.response_ids
+    ? gather(reshape(table, [(dimOf(table, 0) as number) * 2]), cast(extra.response_ids, 'i32'), 0)
+    : gather(table, extra.example_ids as Tensor, 0);
+  return mul(found, unsqueeze(sequences.present, 1));
 }
 
 /** |sum_i delta_i d log p_ref(y_i) / d theta_ref|^2 / E^2: how far the offsets lie from those that a first step of the policy cannot express. */
@@ -38,7 +42,8 @@ function outsideNullSpace({ model, referenceParams, batch, sequences, settings }
  * AuxDPO (Gopalan, Chowdhury and Banerjee 2025, arXiv:2510.20413): an offset for every response takes up what the policy's class cannot express.
  *   L = mean -log sigmoid(r(y+) + d+ - r(y-) - d-) + null_weight |A d|^2 + amplitude_weight |d|^2
  * with A d = sum_i d_i grad log p_ref(y_i) over the batch: offsets in the null space of A do not change what the first step of RLHF would do.
- * Against dpo: the loss, the auxiliary term, and two parameters for each pair, which are thrown away after training.
+ * Against dpo: the loss, the auxiliary term, and an offset for each response, which is thrown away after training: two for each pair, or where
+ * responses occur in several pairs, one for each number in the column `response_ids` (chosen, rejected; below twice the number of pairs).
  */
 export const auxDpo: PreferMethod = {
   id: 'aux-dpo',

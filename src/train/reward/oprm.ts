@@ -64,7 +64,7 @@ export const oprm: RewardMethod = {
     'without rating_tokens the head is a linear map, as small models have no digits to borrow',
     'the column `quality` holds the labels of chosen and rejected; below 0 is unknown',
   ],
-  demo: { testbed: 'reward-quality', baseline: 'bradley-terry', metric: 'eval_rewards/accuracies', cost: 'tokens', expect: 'gain' },
+  demo: { testbed: 'reward-quality', baseline: 'bradley-terry', metric: 'eval_accuracy', cost: 'tokens', expect: 'gain' },
   specs: ({ model }, settings) =>
     (settings.rating_tokens as readonly number[]).length > 0
       ? {}

@@ -23,7 +23,7 @@ export const asft: SftMethod = {
     'kl_weight 0.05: their runs use 0.03 to 0.1',
     'the divergence is averaged over the tokens that are trained on, not over prompts',
   ],
-  demo: { testbed: 'sft-forgetting', baseline: 'dft', metric: 'eval_old_loss', cost: 'tokens', expect: 'gain' },
+  demo: { testbed: 'sft-forgetting', baseline: 'dft', metric: 'eval_retained', cost: 'tokens', expect: 'gain' },
   needs: ['logits'],
   frozen: () => ({ reference: { kind: 'start' } }),
   auxiliary: ({ policy, frozen, sequences, settings }) => {

@@ -23,7 +23,7 @@ export const psft: SftMethod = {
   limits: [{ settings: { refresh_steps: 1 }, inputs: 'the old policy is the policy', tolerance: 1e-6, of: 'gradient' }],
   provenance: 'paper',
   assumes: ['the ratio is bounded below exp(20), against overflow', 'no warm-up: the first old policy is the starting model'],
-  demo: { testbed: 'sft-forgetting', baseline: 'sft', metric: 'eval_old_loss', cost: 'tokens', expect: 'gain' },
+  demo: { testbed: 'sft-forgetting', baseline: 'sft', metric: 'eval_retained', cost: 'tokens', expect: 'gain' },
   frozen: ({ refresh_steps }) => ({ old: { kind: 'every', steps: Number(refresh_steps) } }),
   target: ({ policy, frozen, settings }) => {
     const ratio = exp(minimum(sub(policy.logp, stopGradient(frozen('old').logp)), 20));

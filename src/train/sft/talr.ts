@@ -47,7 +47,7 @@ export const talr: SftMethod = {
     'tau is the median over the sequences of the batch, the lower one of an even number',
     'w_min 0.01',
   ],
-  demo: { testbed: 'sft-forgetting', baseline: 'sft', metric: 'eval_old_loss', cost: 'tokens', expect: 'gain' },
+  demo: { testbed: 'sft-forgetting', baseline: 'sft', metric: 'eval_retained', cost: 'tokens', expect: 'gain' },
   weight: (context) => {
     const { policy, settings, sequences } = context;
     const weight = stopGradient(maximum(exp(div(policy.logp, temperature(context))), Number(settings.w_min)));

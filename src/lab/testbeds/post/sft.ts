@@ -18,7 +18,7 @@ const testSeed = 12;
 const trainSeed = (seed: number): number => 100 + seed;
 
 const newTask = (split: 'train' | 'test', size: number, seed: number): TaskDataset =>
-  createDataset('permutation', { size, seed, split, min_difficulty: 3, max_difficulty: 6, objects: 4 });
+  createDataset('addition', { size, seed, split, min_difficulty: 2, max_difficulty: 2 });
 
 /** Problems that the base is good at, by the split that it has not seen. */
 const oldTasks = (size: number): readonly TaskDataset[] => [
@@ -27,26 +27,26 @@ const oldTasks = (size: number): readonly TaskDataset[] => [
   createDataset('chain-arithmetic', { size, seed: testSeed, split: 'test', min_difficulty: 1, max_difficulty: 2 }),
 ];
 
-const forgettingBatch: BatchShape = { batch_size: 24, context: 64 };
-const forgettingTests = { fresh: newTask('test', 96, testSeed), old: oldTasks(48) };
+const forgettingBatch: BatchShape = { batch_size: 24, context: 32 };
+const forgettingTests = { fresh: newTask('test', 64, testSeed), old: oldTasks(24) };
 
 const forgettingSets = once(
   async (): Promise<readonly EvaluationSet[]> => [
-    { name: '', problems: taskProblems([forgettingTests.fresh]), samples: 4, max_completion_length: 48 },
-    { name: 'old', problems: taskProblems(forgettingTests.old), samples: 4, max_completion_length: 40 },
+    { name: '', problems: taskProblems([forgettingTests.fresh]), samples: 4, max_completion_length: 28 },
+    { name: 'old', problems: taskProblems(forgettingTests.old), samples: 4, max_completion_length: 32 },
   ],
 );
 const oldDemonstrations = once(() => demonstrations(forgettingTests.old, forgettingBatch.context));
 
 const forgetting: PostTestbedAbout = {
   id: 'sft-forgetting',
-  summary: 'a model of four tasks is fine-tuned on permutations; the mean of its pass@1 there and on three of the old tasks',
+  summary: 'a model of four tasks is fine-tuned on addition by columns; the mean of its pass@1 there and on three of the old tasks',
   slot: 'sft-loss',
   metric: 'eval_retained',
   better: 'higher',
   margin: 0.02,
   base: tasksBase,
-  args: { max_steps: 160 },
+  args: { max_steps: 100 },
   batch: forgettingBatch,
   rates: [3e-4, 1e-3, 3e-3],
   measured: [forgettingTests.fresh.fingerprint, forgettingTests.old.map((d) => d.fingerprint), newTask('train', 1000, 0).fingerprint],
@@ -66,7 +66,7 @@ const forgetting: PostTestbedAbout = {
 };
 
 /** A share of the solutions, and of the characters in these, that are replaced by other characters of solutions. */
-const noise = { solutions: 0.5, characters: 0.3 } as const;
+const noise = { solutions: 0.5, characters: 0.1 } as const;
 const solutionCharacters = '0123456789+-*=;#';
 
 /** A worked solution with some characters replaced; the same for the same key. */
@@ -76,21 +76,21 @@ export function noisySolution(solution: string, draws: Draws): string {
   return [...solution].map((character) => (draws.unit() < noise.characters ? other() : character)).join('');
 }
 
-const noisyBatch: BatchShape = { batch_size: 24, context: 64 };
+const noisyBatch: BatchShape = { batch_size: 16, context: 64 };
 const chains = (split: 'train' | 'test', size: number, seed: number): TaskDataset =>
   createDataset('chain-arithmetic', { size, seed, split, min_difficulty: 5, max_difficulty: 5 });
-const chainsTest = chains('test', 128, testSeed);
+const chainsTest = chains('test', 80, testSeed);
 
 const noisy: PostTestbedAbout = {
   id: 'sft-noisy',
   summary:
-    'chain arithmetic of 5 operations, where half of the training solutions have 30% of their characters replaced; loss on clean ones',
+    'chain arithmetic of 5 operations, where half of the training solutions have 10% of their characters replaced; loss on clean ones',
   slot: 'sft-loss',
   metric: 'eval_loss',
   better: 'lower',
   margin: 0.01,
   base: tasksBase,
-  args: { max_steps: 120 },
+  args: { max_steps: 80 },
   batch: noisyBatch,
   rates: [1e-4, 3e-4, 1e-3],
   measured: [chainsTest.fingerprint, chains('train', 1200, 0).fingerprint, noise, solutionCharacters],
@@ -133,10 +133,11 @@ const numbers: PostTestbedAbout = {
   measure: async (trained) => ({ eval_error: await greedyError(trained, numbersTest) }),
 };
 
-const manyBatch: BatchShape = { batch_size: 24, context: 64 };
+const manyBatch: BatchShape = { batch_size: 24, context: 48 };
 const ways = (split: 'train' | 'test', size: number, seed: number) =>
   taskProblems([createDataset('countdown', { size, seed, split, min_difficulty: 3, max_difficulty: 3 })], {
     keep: ({ metadata }) => countdownSolutions(metadata.numbers as number[], metadata.target as number).length >= 3,
+    ...(split === 'test' ? { limit: 48 } : {}),
   });
 const manyTest = once(async () => ways('test', 600, testSeed));
 
@@ -148,7 +149,7 @@ const manyAnswers: PostTestbedAbout = {
   better: 'higher',
   margin: 0.05,
   base: tasksBase,
-  args: { max_steps: 120 },
+  args: { max_steps: 100 },
   batch: manyBatch,
   rates: [1e-4, 3e-4, 1e-3],
   measured: ['countdown with three ways', 2400, 600, testSeed],
