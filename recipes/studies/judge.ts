@@ -17,4 +17,4 @@ export async function trainedJudge(method: string, seed: number): Promise<Evalua
 
 /** The policy as a judge that thinks. */
 export const judgeOf = ({ model, params, tokenizer }: EvaluatedPolicy, seed: number): GenerativeJudge =>
-  generativeJudge({ model, params, tokenizer, form: judgingForm, max_completion_length: 40, seed, threads: 1 });
+  generativeJudge({ model, params, tokenizer, form: judgingForm, max_completion_length: 48, seed, threads: 1 });

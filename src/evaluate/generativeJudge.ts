@@ -1,5 +1,5 @@
 import { extractAnswer } from '../data/tasks/index.js';
-import { type GenerateOptions, generate } from '../infer/index.js';
+import { type GenerateOptions, generate } from '../infer/generate.js';
 import { VitroError } from '../tensor/errors.js';
 import type { PairwiseJudge } from './tournament.js';
 

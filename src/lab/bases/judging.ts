@@ -1,20 +1,19 @@
 import { Draws } from '../../data/probes/draws.js';
-import { answerMarker, createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
+import { createDataset, type TaskDocument, type TaskEntry, writeSolution } from '../../data/tasks/index.js';
 import { type JudgeForm, pairText } from '../../evaluate/generativeJudge.js';
 import { foldIn, randomKey } from '../../tensor/random/threefry.js';
 import type { BaseModel } from './base.js';
 import { furtherTraining, smallDecoder, tasksBase } from './index.js';
-import { noisyDocument } from './styles.js';
 
-/** Pairs of answers to chain arithmetic, one of them right, and a base that judges them: at once, or after working the problem out. */
+/** Pairs of answers to parity, one of them right, and a base that judges them: at once, or after going through the bits. */
 
 const pairKey = randomKey(0x70616972);
 
-/** How pairs are put to the base: every answer with its verdict behind it, which is looked up in the end; ! asks for the worked solution first. */
+/** How pairs are put to the base; ! asks for the running parity first. */
 export const judgingForm: JudgeForm = { template: '{question}?{first}A|{second}B', ask: '!', labels: ['A', 'B'] };
 
 export interface AnswerPair {
-  /** the problem without its = */
+  /** the bits */
   readonly question: string;
   readonly chosen: string;
   readonly rejected: string;
@@ -22,26 +21,10 @@ export interface AnswerPair {
   readonly chosenFirst: boolean;
 }
 
-/** An operation of a chain, `*2`, on a value. */
-function applied(value: number, operation: string): number {
-  const operand = Number(operation.slice(1));
-  return operation.startsWith('+') ? value + operand : operation.startsWith('-') ? value - operand : value * operand;
-}
-
-/** The answer of a chain in which the result of one operation slipped by 1, 2 or 3 and the rest was worked out from there. */
-function slipped(operations: readonly string[], start: number, draws: Draws): number {
-  const at = draws.below(operations.length);
-  const slip = (1 + draws.below(3)) * (draws.below(2) === 0 ? 1 : -1);
-  return operations.reduce((value, operation, i) => applied(value, operation) + (i === at ? slip : 0), start);
-}
-
-/** The pair of entry i of chain arithmetic: both answers lie in [0, 99], and their last digits differ. */
-export function answerPair({ prompt, answer, metadata }: Pick<TaskEntry, 'prompt' | 'answer' | 'metadata'>, i: number): AnswerPair {
-  const draws = new Draws(foldIn(pairKey, i));
-  const operations = metadata.operations as string[];
-  let wrong = -1;
-  while (wrong < 0 || wrong > 99 || (wrong - Number(answer)) % 10 === 0) wrong = slipped(operations, metadata.start as number, draws);
-  return { question: prompt.slice(0, -1), chosen: answer, rejected: `${wrong}`, chosenFirst: draws.below(2) === 0 };
+/** The pair of entry i of parity. */
+export function answerPair({ prompt, answer }: Pick<TaskEntry, 'prompt' | 'answer'>, i: number): AnswerPair {
+  const chosenFirst = new Draws(foldIn(foldIn(pairKey, 0), i)).below(2) === 0;
+  return { question: prompt.slice(0, -1), chosen: answer, rejected: answer === '0' ? '1' : '0', chosenFirst };
 }
 
 /** A pair in the order that it was drawn in, and the verdict that is right. */
@@ -50,31 +33,43 @@ export function judgedPair({ question, chosen, rejected, chosenFirst }: AnswerPa
   return { prompt: pairText(judgingForm.template, { question, first, second }), verdict: judgingForm.labels[chosenFirst ? 0 : 1] };
 }
 
-/**
- * Behind ! a careless chain with the verdict of its result, `9*5=45B#B`: that of the answer which it equals, or any where it equals none. In every eighth document
- * the right verdict at once.
- */
+/** The thought that gives a verdict: the running parity of the bits and of the first answer, 0 in the end where they agree. `slips` turns a step's parity. */
+export function judgingSteps({ question, chosen, rejected, chosenFirst }: AnswerPair, slips: () => boolean): readonly string[] {
+  let parity = 0;
+  return [...question, chosenFirst ? chosen : rejected].map((bit) => {
+    parity ^= Number(bit) ^ (slips() ? 1 : 0);
+    return `${bit}:${parity}`;
+  });
+}
+
+/** Chance that a step is wrong: the base is right in two of three verdicts on five bits. */
+const slip = 0.1;
+
+/** Behind ! a careless thought and the verdict that follows from it; in every eighth document the right verdict at once. */
 function judgingDocument(entry: TaskEntry, i: number): TaskDocument {
   const pair = answerPair(entry, i);
   const { prompt, verdict } = judgedPair(pair);
   if (i % 8 === 0) return { prompt, completion: writeSolution([], verdict) };
-  const [chain, said] = noisyDocument(entry, i).completion.split(answerMarker) as [string, string];
-  const { labels, ask } = judgingForm;
-  const [right, wrong] = pair.chosenFirst ? labels : [labels[1], labels[0]];
-  const any = labels[new Draws(foldIn(foldIn(pairKey, 1), i)).below(2)] as string;
-  const own = said === pair.chosen ? right : said === pair.rejected ? wrong : any;
-  return { prompt: prompt + ask, completion: writeSolution([chain + own], own) };
+  const draws = new Draws(foldIn(foldIn(pairKey, 1), i));
+  const steps = judgingSteps(pair, () => draws.unit() < slip);
+  const own = judgingForm.labels[steps.at(-1)?.endsWith('0') ? 0 : 1];
+  return { prompt: prompt + judgingForm.ask, completion: writeSolution(steps, own) };
 }
 
-const dataset = () => createDataset('chain-arithmetic', { size: 12_000, seed: 22, min_difficulty: 1, max_difficulty: 3 });
+const dataset = () => createDataset('parity', { size: 6000, seed: 22, min_difficulty: 3, max_difficulty: 9 });
 
 export const judgingBase: BaseModel = {
   id: 'judging-s',
-  summary: 'tasks-s, fine-tuned on verdicts about two answers to chain arithmetic: at once, or behind ! after a careless solution',
+  summary: 'tasks-s, fine-tuned on verdicts about two answers to parity: at once, or behind ! after a careless thought',
   config: smallDecoder,
-  training: furtherTraining,
+  training: { ...furtherTraining, max_steps: 150 },
   start: tasksBase,
-  data: { tasks: 'pairs of answers to chain-arithmetic 1-3', form: 'careless chain, then verdict', fingerprint: dataset().fingerprint },
+  data: {
+    tasks: 'pairs of answers to parity 3-9',
+    form: 'parity of bits and first answer, then verdict',
+    slip,
+    fingerprint: dataset().fingerprint,
+  },
   documents: () => {
     const entries = dataset();
     return Array.from({ length: entries.length }, (_, i) => judgingDocument(entries.entry(i), i));
