@@ -120,10 +120,10 @@ export function chainParts(
   };
 }
 
-/** In turn: a division (`problem|` -> `part;part`), a solution behind a division (`problem|part;part|` -> `value;value#answer`), and one without. Borders are as frequent as rare. */
+/** In turn: a division (`problem|` -> `part;part`), a solution behind a division (`problem|part;part|` -> `value;value#answer`), and one without. Most parts are of one or two operations. */
 export function divisionDocument(entry: TaskEntry, i: number): TaskDocument {
   const draws = drawsOf(5, i);
-  const { parts, values } = chainParts(entry, draws.unit(), draws);
+  const { parts, values } = chainParts(entry, Math.sqrt(draws.unit()), draws);
   const { prompt, answer } = entry;
   const completion = writeSolution(values, answer);
   if (i % 3 === 0) return { prompt: `${prompt}|`, completion: parts.join(';') };
