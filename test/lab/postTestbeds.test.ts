@@ -243,4 +243,35 @@ describe('the bandit', () => {
     expect(metrics.eval_utility).toBeCloseTo(expectedReward(metrics.theta as number), 6);
     expect(Math.abs((metrics.theta as number) - theta)).toBeLessThan(0.6);
   });
+
+  it('is led to the best response by offsets that responses share, as gradient descent on the penalised loss is', async () => {
+    const pairs = banditPairs(101).map(({ columns }) => columns?.response_ids as readonly [number, number]);
+    const middle = bandit.features.reduce((a: number, b) => a + b, 0) / bandit.features.length;
+    const direction = (y: number): number => (bandit.features[y] as number) - middle;
+    let theta = 0;
+    const delta = [0, 0, 0];
+    const at = (y: number): number => delta[y] as number;
+    for (let step = 0; step < 600; step++) {
+      const n = pairs.length;
+      const moved = pairs.reduce((sum, [c, d]) => sum + at(c) * direction(c) + at(d) * direction(d), 0) / n;
+      let slope = 0;
+      const slopes = [0, 0, 0];
+      for (const [c, d] of pairs) {
+        const gap = 0.1 * ((bandit.features[c] as number) - (bandit.features[d] as number));
+        const pull = -1 / (1 + Math.exp(gap * theta + at(c) - at(d))) / n;
+        slope += pull * gap;
+        for (const [y, sign] of [
+          [c, 1],
+          [d, -1],
+        ] as const)
+          slopes[y] = (slopes[y] as number) + sign * pull + (2 * moved * direction(y) + 2 * 0.01 * at(y)) / n;
+      }
+      theta -= 5 * slope;
+      for (const [y, s] of slopes.entries()) delta[y] = at(y) - 0.3 * s;
+    }
+    const recipe = completeRecipe(banditTestbed, 'aux-dpo', { optimizer: { learning_rate: 0.1 } });
+    const { metrics } = await banditTestbed.run(recipe, { seed: 1, threads: 1 });
+    expect(theta).toBeGreaterThan(0.5);
+    expect(metrics.theta).toBeGreaterThan(0.5);
+  });
 });

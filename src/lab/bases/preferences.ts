@@ -27,7 +27,7 @@ function randomResponses(): TaskDocument[] {
   });
 }
 
-const training: BaseModel['training'] = { max_steps: 600, rows: 16, context: 96, learning_rate: 3e-3, seed: 4 };
+const training: BaseModel['training'] = { max_steps: 1100, rows: 16, context: 96, learning_rate: 3e-3, seed: 4 };
 
 /** The start of comparisons of preferences: it writes legal responses and prefers none. */
 export const preferencesBase: BaseModel = {

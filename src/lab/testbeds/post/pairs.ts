@@ -33,14 +33,19 @@ export interface PairOptions {
   readonly min_difficulty?: number;
   readonly max_difficulty?: number;
   readonly max_words?: number;
+  /** leaves prompts out */
+  readonly keep?: (entry: TaskEntry) => boolean;
 }
 
 /** The first `size` pairs of the users that are shown. */
-export function pairsOf({ size, ...options }: PairOptions): PreferencePair[] {
-  // a quarter of all pairs are of these users
-  const all = preferencePairs({ ...preferenceLevels, ...options, size: 64 * size });
+export function pairsOf({ size, keep = () => true, ...options }: PairOptions): PreferencePair[] {
+  // entries are made when they are asked for: a bound costs nothing
+  const all = preferencePairs({ ...preferenceLevels, ...options, size: 1024 * size });
   const found: PreferencePair[] = [];
-  for (let i = 0; found.length < size; i++) if (isShown(all.tasks.entry(i))) found.push(all.pair(i));
+  for (let i = 0; found.length < size; i++) {
+    const entry = all.tasks.entry(i);
+    if (isShown(entry) && keep(entry)) found.push(all.pair(i));
+  }
   return found;
 }
 
