@@ -42,7 +42,7 @@ export function judgingSteps({ question, chosen, rejected, chosenFirst }: Answer
   });
 }
 
-/** Chance that a step is wrong: the base is right in two of three verdicts on five bits. */
+/** Chance that a step is wrong. */
 const slip = 0.1;
 
 /** Behind ! a careless thought and the verdict that follows from it; in every eighth document the right verdict at once. */

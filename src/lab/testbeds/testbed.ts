@@ -27,6 +27,8 @@ export interface Testbed extends RecipeBase {
   readonly better: 'lower' | 'higher';
   /** differences of the metric below this do not matter: intervals within it are `equivalent` */
   readonly margin: number;
+  /** further final metrics that a comparison may be decided by, `--metric` */
+  readonly others?: Readonly<Record<string, { readonly better: 'lower' | 'higher'; readonly margin: number }>>;
   /** what both sides of a comparison spend alike */
   readonly cost: string;
   /** settings found by the tuning protocol, by recipe (`adamw`, `adamw+quest`) and slot; committed under assets/tuning */

@@ -147,6 +147,8 @@ export class Policy implements PolicyService {
     let moved: Params = params;
     for (const part of this.#pack(sequences)) {
       const weights = scatterColumn(part, (i) => sequences[i]?.weights, { items: sequences });
+      // forward and backward
+      this.options.scored(3 * part.rows * part.length);
       moved = (await this.#nudge.run(
         moved as never,
         params as never,

@@ -5,7 +5,7 @@ import type { RlTestbedAbout } from './testbed.js';
 
 /** What the descriptions of testbeds have in common. */
 
-/** problems that training draws from, few enough that they come again, and those that are measured */
+/** problems that training draws from, about as many as 60 steps of 8 ask for, and those that are measured */
 const sizes = { train: 500, test: 96 } as const;
 const seeds = { train: 11, test: 12 } as const;
 export type Split = keyof typeof sizes;
@@ -24,11 +24,12 @@ export function taskData(
   {
     max_completion_length,
     samples = 8,
+    size = sizes.train,
     ...options
-  }: TaskProblemsOptions & { readonly max_completion_length: number; readonly samples?: number },
+  }: TaskProblemsOptions & { readonly max_completion_length: number; readonly samples?: number; readonly size?: number },
 ): RlTestbedAbout['data'] {
   return () => ({
-    train: taskProblems([level(task, from, to, 'train')], options),
+    train: taskProblems([level(task, from, to, 'train', size)], options),
     evaluation: [{ name: '', problems: taskProblems([level(task, from, to, 'test')], options), samples, max_completion_length }],
   });
 }
@@ -38,7 +39,10 @@ export type About = Omit<RlTestbedAbout, keyof Common> & Partial<Common>;
 /** Completes a description. */
 export const make = (about: About): RlTestbedAbout => ({ ...common, ...about });
 
-export const budget = (max_generated_tokens: number, max_steps = 60): RlTestbedAbout['args'] => ({ max_steps, max_generated_tokens });
+/** Every run ends with the step in which it has generated so many tokens, whatever a step costs its method. */
+export const budget = (max_generated_tokens: number): RlTestbedAbout['args'] => ({ max_steps: 400, max_generated_tokens });
+/** 60 steps, fewer where a method generates much more than GRPO does. */
+export const sixtySteps = (max_generated_tokens: number): RlTestbedAbout['args'] => ({ max_steps: 60, max_generated_tokens });
 export const short = { max_completion_length: 40, beta: 0 } as const;
 export const long = { max_completion_length: 60, beta: 0 } as const;
 export const middle = { max_completion_length: 48, beta: 0 } as const;

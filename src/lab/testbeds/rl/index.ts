@@ -3,7 +3,7 @@ import type { PromptRow } from '../../../train/rl/index.js';
 import { noisyBase, verboseBase } from '../../bases/index.js';
 import { foreignSolution } from '../../bases/styles.js';
 import type { Testbed } from '../testbed.js';
-import { type About, budget, level, long, make, middle, type Split, short, taskData } from './about.js';
+import { type About, budget, level, long, make, middle, type Split, short, sixtySteps, taskData } from './about.js';
 import type { EvaluationSet } from './evaluate.js';
 import { pairwiseJudging } from './judging.js';
 import { taskProblems } from './problems.js';
@@ -15,11 +15,11 @@ const countdown: About = {
   summary: 'reach a target from three numbers: 60 steps of 8 problems and 8 completions, or 90k generated tokens',
   metric: 'pass@1',
   data: taskData('countdown', [3, 3], { max_completion_length: 40 }),
-  args: budget(90_000),
+  args: sixtySteps(90_000),
   settings: short,
 };
 
-const arithmetic = { metric: 'pass@1', base: noisyBase, args: budget(120_000), settings: middle } as const;
+const arithmetic = { metric: 'pass@1', base: noisyBase, args: sixtySteps(120_000), settings: middle } as const;
 
 /** At least three different ways to the target. */
 const hasWays = ({ metadata }: TaskEntry): boolean =>
@@ -59,6 +59,7 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
   }),
   make({
     ...countdown,
+    args: budget(84_000),
     id: 'countdown-epochs',
     summary: 'as countdown-diverse, with four epochs over the samples of every step',
     metric: 'distinct@16',
@@ -78,12 +79,13 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
     id: 'arithmetic-hard',
     summary:
       'chain arithmetic of 6 and 7 operations, of which the base gets one in twenty-five right; training rows hold the worked solution',
-    data: taskData('chain-arithmetic', [6, 7], { max_completion_length: 64 }),
-    args: budget(200_000),
+    data: taskData('chain-arithmetic', [6, 7], { max_completion_length: 64, size: 128 }),
+    args: budget(150_000),
     settings: { max_completion_length: 64, beta: 0 },
   }),
   make({
     ...countdown,
+    args: budget(84_000),
     id: 'countdown-stale',
     summary: 'as countdown-s, trained on samples of 8 steps ago',
     settings: { ...short, staleness: 8 },
@@ -94,15 +96,15 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
     id: 'arithmetic-demos',
     summary: 'chain arithmetic of 4 and 5 operations with demonstrations in a foreign form beside the problems',
     data: taskData('chain-arithmetic', [4, 5], { max_completion_length: 60, change: withDemonstration }),
-    args: budget(160_000),
+    args: budget(125_000),
     settings: long,
   }),
   make({
     ...arithmetic,
     id: 'arithmetic-unlabelled',
     summary: 'chain arithmetic of 2 and 3 operations; only evaluation knows the answers, unless a method reads the reward',
-    data: taskData('chain-arithmetic', [2, 3], { max_completion_length: 40 }),
-    args: budget(90_000),
+    data: taskData('chain-arithmetic', [2, 3], { max_completion_length: 40, size: 128 }),
+    args: budget(75_000),
     settings: short,
   }),
   make({
@@ -111,15 +113,15 @@ export const rlAbouts: readonly RlTestbedAbout[] = [
     metric: 'concise',
     base: verboseBase,
     data: taskData('chain-arithmetic', [2, 3], { max_completion_length: 80 }),
-    args: budget(200_000),
+    args: sixtySteps(200_000),
     settings: { max_completion_length: 80, beta: 0 },
   }),
   make({
     id: 'parity-long',
     summary: 'parity of 7 to 9 bits, right only where every step is; the base has seen 8 at most',
     metric: 'pass@1',
-    data: taskData('parity', [7, 9], { max_completion_length: 48, strict: true }),
-    args: budget(150_000),
+    data: taskData('parity', [7, 9], { max_completion_length: 48, strict: true, size: 128 }),
+    args: budget(120_000),
     settings: middle,
   }),
   make({

@@ -7,7 +7,7 @@ import type { Problems } from './problems.js';
 
 /** Which of two answers to parity is right: a hidden computation that a judge can do before its verdict, or has to guess. */
 
-const levels = [6, 9] as const;
+const levels = [6, 8] as const;
 
 /** Pairs in an order of their own each. Rows have the columns `question`, `chosen` and `rejected` besides; `answer` is the verdict. */
 export function pairProblems(split: Split): Problems {
@@ -33,7 +33,7 @@ export function pairProblems(split: Split): Problems {
 /** A budget of generated tokens rather than of steps: a verdict at once costs 3 tokens, one after a thought some 35. */
 export const pairwiseJudging = make({
   id: 'pairwise-judging',
-  summary: 'which of two answers to parity of 6 to 9 bits is right; the base says so at once, or behind ! after a careless thought',
+  summary: 'which of two answers to parity of 6 to 8 bits is right; the base says so at once, or behind ! after a careless thought',
   metric: 'pass@1',
   base: judgingBase,
   data: () => ({

@@ -30,9 +30,12 @@ function formData(
 const chain = 'chain-arithmetic';
 const upTo = (max_completion_length: number) => ({ max_completion_length, beta: 0 });
 
-/** What completions say about themselves; without a readable confidence that is 0.5. */
+/** What completions say about themselves. Without a readable confidence the forecast counts as the worst one, so that nobody gains by saying nothing. */
 export const forecasts = (completions: readonly EvaluatedCompletion[]): Forecast[] =>
-  completions.map(({ text, score }) => ({ confidence: splitConfidence(text).confidence ?? 0.5, correct: score >= 1 }));
+  completions.map(({ text, score }) => {
+    const correct = score >= 1;
+    return { confidence: splitConfidence(text).confidence ?? (correct ? 0 : 1), correct };
+  });
 
 /** Answers are judged without the confidence behind them. */
 const confident: TaskViewForm = {
@@ -56,7 +59,7 @@ const calibrated = make({
       metrics: { brier: (all) => brierScore(forecasts(all)), ece: (all) => expectedCalibrationError(forecasts(all)) },
     },
   ),
-  args: budget(130_000),
+  args: budget(95_000),
   settings: upTo(56),
 });
 
@@ -153,12 +156,12 @@ const divided: TaskViewForm = { name: 'values alone', judgeSteps: judgeValues };
 const divideAndConquer = make({
   id: 'divide-and-conquer',
   summary:
-    'chain arithmetic of 5 and 6 operations by a base that solves it part by part, with or without having divided it before; parts may be too large',
+    'chain arithmetic of 3 and 4 operations by a base that solves it part by part, with or without having divided it before; parts may be too large',
   metric: 'pass@1',
   base: divisionBase,
-  data: formData(chain, [5, 6], divided, {}, { max_completion_length: 56 }),
-  args: budget(150_000),
-  settings: upTo(56),
+  data: formData(chain, [3, 4], divided, {}, { max_completion_length: 48 }),
+  args: budget(120_000),
+  settings: upTo(48),
 });
 
 /** budgets of thinking-budgets, in tokens; half of each is for the thought */

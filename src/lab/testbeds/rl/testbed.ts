@@ -67,6 +67,16 @@ export async function trainOn(
   return { policy: { model, params: result.params, tokenizer, recipe }, result };
 }
 
+/** Metrics of every testbed that may decide in its place, with their directions and margins. */
+const measured: Testbed['others'] = {
+  ...Object.fromEntries(
+    ['pass@1', 'pass@4', 'pass@16', 'maj@8', 'cot_pass@1', 'concise'].map((m) => [m, { better: 'higher', margin: 0.02 }]),
+  ),
+  'distinct@8': { better: 'higher', margin: 0.05 },
+  'distinct@16': { better: 'higher', margin: 0.05 },
+  length: { better: 'lower', margin: 1 },
+};
+
 /** Makes a testbed of its description. */
 export function rlTestbed(about: RlTestbedAbout): Testbed {
   const { id, summary, metric, better, margin, base, args, settings, also = [], rates = defaultRates } = about;
@@ -81,9 +91,10 @@ export function rlTestbed(about: RlTestbedAbout): Testbed {
     metric,
     better,
     margin,
-    cost: 'generated tokens',
+    cost: args.max_steps > 60 ? 'generated tokens' : 'completions, up to a budget of generated tokens',
     base: { rl: 'grpo', optimizer: 'adamw', schedule: 'constant' },
     shared: { optimizer: { weight_decay: 0, learning_rate: defaultRates[0] as number }, rl: settings },
+    others: measured,
     tuned: tunedSettings(id),
     tuning: { seeds: [1000], candidates: { adamw: rates.map((learning_rate) => ({ learning_rate })) } },
     task: async () => ({

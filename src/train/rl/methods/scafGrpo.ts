@@ -4,9 +4,11 @@ import { solutionOf, solutionSteps, withHint } from '../parts/hints.js';
 import { byRequest, innerRollout, numberList, oneEach } from '../parts/partialRollouts.js';
 import type { RlMethod } from './slot.js';
 
-/** Hint of a tier: the first share of the steps before the answer, at least one. */
-const tierHint = (steps: readonly string[], share: number): string =>
-  steps.slice(0, Math.min(steps.length - 1, Math.max(1, Math.round(share * (steps.length - 1))))).join('');
+/** Hint of a tier: a share of the steps before the last, which would give the answer away; at least one step where there are two. */
+const tierHint = (steps: readonly string[], share: number): string => {
+  const shown = steps.length - 2;
+  return steps.slice(0, Math.min(shown, Math.max(1, Math.round(share * shown)))).join('');
+};
 
 const scaffolded = (inner: Rollout): Rollout => ({
   ...inner,
@@ -54,7 +56,7 @@ export const scafGrpo: RlMethod = {
   parent: 'grpo',
   defaults: { scaf_tiers: [0, 0.5, 1], scaf_exempt: 0.15 },
   knobs: {
-    scaf_tiers: 'share of the steps that each tier shows, at least one; never the answer',
+    scaf_tiers: 'share of the steps before the last one that each tier shows, at least one; the last step and the answer are never shown',
     scaf_exempt: 'share of the run without hints',
   },
   limits: [{ slot: 'rollout', settings: { scaf_exempt: 2 }, inputs: 'chain problems', tolerance: 0 }],
