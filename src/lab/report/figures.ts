@@ -36,14 +36,22 @@ export function curvesSection(summary: CompareSummary, runs: readonly RunData[])
       // the last value of the metric is the full measurement at the end, the others are quick ones on the way
       return curve.points.length === 0 ? [] : [{ name: method, index, curve, endsApart: !smoothed }];
     });
+  // the loss of reinforcement learning says nothing; what its samples earn does
+  const rewards = lines('reward', true);
+  const isRewarded = rewards.length > 0;
   const charts: LineChart[] = [
     { id: 'validation', label: metric, lines: lines(metric, false), marked: true },
-    { id: 'training', label: 'training loss', lines: lines('loss', true), marked: false },
+    {
+      id: 'training',
+      label: isRewarded ? 'reward in training' : 'training loss',
+      lines: isRewarded ? rewards : lines('loss', true),
+      marked: false,
+    },
   ].filter((c) => c.lines.length > 0);
   if (charts.length === 0) return undefined;
   const captions: Readonly<Record<string, string>> = {
     validation: `Mean over the seeds, band: 95% interval. Points on the way may use a leading part of the validation data; the last, set apart, is the full measurement of the table.`,
-    training: `In nats per token, mean over the seeds, band: 95% interval. ${smoothingText(charts.find((c) => c.id === 'training')?.lines.map((l) => l.curve) ?? [])}`,
+    training: `${isRewarded ? 'Of the completions of a step' : 'In nats per token'}, mean over the seeds, band: 95% interval. ${smoothingText(charts.find((c) => c.id === 'training')?.lines.map((l) => l.curve) ?? [])}`,
   };
   const axis = [
     choice('axis', 'axis-tokens', 'tokens', true),
