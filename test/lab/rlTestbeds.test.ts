@@ -152,7 +152,7 @@ describe('forms of the bases', () => {
 });
 
 describe('metrics and rewards', () => {
-  it('Brier score and calibration error of stated confidences, 0.5 where there is none', () => {
+  it('Brier score and calibration error of stated confidences, the worst one where there is none', () => {
     const set = { ...setOf('calibrated-arithmetic'), samples: 2 };
     const rows = set.problems.rows.slice(0, 2) as [PromptRow, PromptRow];
     const [first, second] = rows;
@@ -171,8 +171,9 @@ describe('metrics and rewards', () => {
       texts.map(([row, text]) => completion(row, text, set.problems)),
     );
     expect(pass).toBe(0.75);
-    expect(brier).toBeCloseTo((0.05 ** 2 + 0.95 ** 2 + 0.5 ** 2 + 0.95 ** 2) / 4, 12);
-    expect(ece).toBeCloseTo((2 * Math.abs(0.5 - 0.95) + 0.5 + 0.95) / 4, 12);
+    expect(brier).toBeCloseTo((0.05 ** 2 + 0.95 ** 2 + 1 + 0.95 ** 2) / 4, 12);
+    // two bins of two: one of 0.95 twice, half of them right; one of 0 and 0.05, both right
+    expect(ece).toBeCloseTo((2 * Math.abs(0.5 - 0.95) + 2 * Math.abs(1 - 0.025)) / 4, 12);
   });
 
   it('the verifier sees answers without confidence, the dense scorer prefix, length and noise but no answer', async () => {
