@@ -227,3 +227,15 @@ describe('reading', () => {
     expect(() => readRows(root)).toThrow(message);
   });
 });
+
+describe('studies', () => {
+  const row: CatalogueRow = { id: 'P900', name: 'A finding', kind: 'analysis', slot: 'x', tier: 'D', summary: '', near: '' };
+  const study = { file: 'results/studies/a.json', seed: 'P900', question: '?', verdict: 'yes', answer: 'so', seeds: [0, 1, 2] };
+  const statusOf = (seeds: readonly number[]) => joinCatalogue([row], [], [], [{ ...study, seeds }])[0]?.entry;
+
+  it('a paper without a method works where a study over three seeds answers it', () => {
+    expect(statusOf([0, 1, 2])).toMatchObject({ status: 'works', evidence: ['results/studies/a.json'] });
+    expect(statusOf([0, 1])?.status).toBe('planned');
+    expect(joinCatalogue([row], [], [])[0]?.entry).toMatchObject({ status: 'planned', evidence: [] });
+  });
+});

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Method } from '../../contracts/index.js';
-import { readResults } from './results.js';
+import { readResults, readStudies, type StudyResult } from './results.js';
 import { readRows } from './rows.js';
 import { slots } from './slots.js';
 import type { CatalogueEntry, CatalogueItem, CatalogueRow, CodeSlot, Result, Status } from './types.js';
@@ -43,7 +43,8 @@ function methodItem(slot: CodeSlot, method: Method, row: CatalogueRow | null, al
   return { entry, row, method, results };
 }
 
-const paperItem = (row: CatalogueRow): CatalogueItem => ({
+/** A paper that no method implements. It works where a committed study over enough seeds answers its question. */
+const paperItem = (row: CatalogueRow, studies: readonly StudyResult[]): CatalogueItem => ({
   entry: {
     id: row.id.toLowerCase(),
     name: row.name,
@@ -52,8 +53,8 @@ const paperItem = (row: CatalogueRow): CatalogueItem => ({
     field: row.slot,
     kind: row.kind,
     parent: null,
-    status: rowStatus(row),
-    evidence: [],
+    status: studies.some((s) => s.seed === row.id && s.seeds.length >= minimumSeeds) ? 'works' : rowStatus(row),
+    evidence: studies.filter((s) => s.seed === row.id).map((s) => s.file),
     summary: row.summary,
     as: row.as ?? null,
   },
@@ -66,7 +67,12 @@ const paperItem = (row: CatalogueRow): CatalogueItem => ({
  * Joins papers, methods of the code and results: first the methods, slot by slot, then the papers that no method implements, in the order of their rows.
  * A paper that several methods implement stands there once for each of them.
  */
-export function joinCatalogue(rows: readonly CatalogueRow[], codeSlots: readonly CodeSlot[], results: readonly Result[]): CatalogueItem[] {
+export function joinCatalogue(
+  rows: readonly CatalogueRow[],
+  codeSlots: readonly CodeSlot[],
+  results: readonly Result[],
+  studies: readonly StudyResult[] = [],
+): CatalogueItem[] {
   const byId = new Map(rows.map((row) => [row.id, row]));
   const methods = codeSlots.flatMap((slot) =>
     Object.values(slot.methods).map((method) =>
@@ -74,12 +80,12 @@ export function joinCatalogue(rows: readonly CatalogueRow[], codeSlots: readonly
     ),
   );
   const implemented = new Set(methods.map(({ entry }) => entry.seed));
-  return [...methods, ...rows.filter(({ id }) => !implemented.has(id)).map(paperItem)];
+  return [...methods, ...rows.filter(({ id }) => !implemented.has(id)).map((row) => paperItem(row, studies))];
 }
 
 /** Reads the catalogue that lies under `root`. Throws a VitroError where a file is broken. */
 export const loadCatalogue = (root: string = packageRoot): CatalogueItem[] =>
-  joinCatalogue(readRows(join(root, 'catalogue')), slots, readResults(root));
+  joinCatalogue(readRows(join(root, 'catalogue')), slots, readResults(root), readStudies(root));
 
 /** Every method and paper with its status. */
 export const entries = (root: string = packageRoot): CatalogueEntry[] => loadCatalogue(root).map(({ entry }) => entry);

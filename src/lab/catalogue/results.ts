@@ -66,3 +66,34 @@ export function readResults(root: string): Result[] {
     }));
   });
 }
+
+const study = z.looseObject({
+  seed: z.string(),
+  question: z.string(),
+  verdict: z.string(),
+  answer: z.string(),
+  seeds: z.array(z.number()),
+});
+
+/** What one committed study says of a paper: results/studies/NAME.json, written by recipes/studies/NAME.ts. */
+export interface StudyResult {
+  readonly file: string;
+  /** number of the catalogue */
+  readonly seed: string;
+  readonly question: string;
+  readonly verdict: string;
+  readonly answer: string;
+  readonly seeds: readonly number[];
+}
+
+/** The studies under `root`/results/studies, in order of their paths. Throws a VitroError on a file that is no study. */
+export function readStudies(root: string): StudyResult[] {
+  return jsonFiles(join(root, 'results', 'studies')).map((path): StudyResult => {
+    const file = relative(root, path).split(sep).join('/');
+    const parsed = study.safeParse(JSON.parse(readFileSync(path, 'utf8')));
+    if (!parsed.success)
+      throw new VitroError(`${file} is no study (${parsed.error.message}); write it anew with npx jiti recipes/studies/NAME.ts`);
+    const { seed, question, verdict, answer, seeds } = parsed.data;
+    return { file, seed, question, verdict, answer, seeds };
+  });
+}
