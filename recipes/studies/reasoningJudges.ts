@@ -9,7 +9,7 @@ import { pairProblems } from '../../src/lab/testbeds/rl/judging.js';
 import { constant } from '../../src/optim/schedule/constant.js';
 import { adamw } from '../../src/optim/transform/adamw.js';
 import { foldIn, randomKey } from '../../src/tensor/random/threefry.js';
-import { rewardModels } from '../../src/train/reward/index.js';
+import { bradleyTerry } from '../../src/train/reward/bradleyTerry.js';
 import { patchReward, RewardScorer, reward } from '../../src/train/reward.js';
 import { judging } from './judge.js';
 import { progress, runIfMain, runsOf, type Study, withInterval } from './study.js';
@@ -45,7 +45,7 @@ async function scalarAccuracy(
   const { model, params: start } = await loadBase(judging.base);
   const train = await encoded('train');
   const data = exampleSource(train, { batch_size, context, key: foldIn(randomKey(seed), 3) });
-  const chosen = [{ method: rewardModels['bradley-terry'], settings: rewardModels['bradley-terry'].defaults }];
+  const chosen = [{ method: bradleyTerry, settings: bradleyTerry.defaults }];
   const tokensAStep = 2 * batch_size * context;
   const { params, own, ledger } = await reward({
     model,

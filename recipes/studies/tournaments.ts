@@ -4,7 +4,7 @@ import type { GenerativeJudge } from '../../src/evaluate/generativeJudge.js';
 import { majorityVote } from '../../src/evaluate/sampling.js';
 import { eloTournament, knockout, majority, mostWins, type PairwiseJudge } from '../../src/evaluate/tournament.js';
 import { generate } from '../../src/infer/index.js';
-import { type LoadedBase, loadBase, tasksBase } from '../../src/lab/bases/index.js';
+import { type LoadedBase, loadBase, noisyBase } from '../../src/lab/bases/index.js';
 import { foldIn, randomKey } from '../../src/tensor/random/threefry.js';
 import { judgeOf, judging, trainedJudge } from './judge.js';
 import { runIfMain, type Study, withInterval } from './study.js';
@@ -27,7 +27,7 @@ interface Problem {
 
 /** Problems that no judge was trained on, with the policy's answers. */
 async function sampled({ model, params, tokenizer }: LoadedBase): Promise<Problem[]> {
-  const dataset = createDataset('parity', { size: problems, seed: 13, split: 'test', min_difficulty: 6, max_difficulty: 9 });
+  const dataset = createDataset('chain-arithmetic', { size: problems, seed: 13, split: 'test', min_difficulty: 2, max_difficulty: 3 });
   const entries = Array.from({ length: problems }, (_, i) => dataset.entry(i));
   const completions = await generate({
     model,
@@ -101,7 +101,7 @@ const withoutJudge = (given: readonly Problem[]): Readonly<Record<string, number
 
 /** Which tournament chooses best at equal numbers of questions, and does training the judge help? */
 export async function tournaments(): Promise<Study> {
-  const given = await sampled(await loadBase(tasksBase));
+  const given = await sampled(await loadBase(noisyBase));
   const trained: GenerativeJudge[] = [];
   for (let seed = 0; seed < judges; seed++) {
     trained.push(judgeOf(await trainedJudge('rrm', seed), seed));
@@ -155,7 +155,7 @@ export async function tournaments(): Promise<Study> {
       method: 'rrm',
       candidates,
       problems,
-      policy: tasksBase.id,
+      policy: noisyBase.id,
       intervals: 'bootstrap over problems of the mean over judges',
     },
     seeds: Array.from({ length: judges }, (_, i) => i),

@@ -3,12 +3,12 @@ import { schedules } from '../../../src/optim/schedule/index.js';
 import { optimizers } from '../../../src/optim/transform/index.js';
 import { type NDArray, type Tree, treeEntries } from '../../../src/tensor/index.js';
 import type { CompletionRow } from '../../../src/train/rl/log.js';
-import { promptDataset } from '../../../src/train/rl/prompts.js';
+import { type PromptRow, promptDataset } from '../../../src/train/rl/prompts.js';
 import { trainRl } from '../../../src/train/rl.js';
 import { contextOf, hostOf, recipeOf, tinyPolicy, tokenizer } from './support.js';
 import { exact, said } from './worlds.js';
 
-const rows = [
+const rows: readonly PromptRow[] = [
   { prompt: '1+2', chosen: '3', rejected: '4', answer: '-' },
   { prompt: 'x', question: '5+5', chosen: '10', rejected: '1', answer: '-' },
   { prompt: '2+2=', answer: '4' },
@@ -73,7 +73,7 @@ describe('rrm', () => {
       model,
       start: params,
       tokenizer,
-      // some digit as the verdict, so that an untrained policy is right now and then
+      // one of two letters as the verdict, so that an untrained policy is right now and then
       recipe: recipeOf('rrm', {
         prompts_per_step: 4,
         num_generations: 8,
