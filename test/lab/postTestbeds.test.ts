@@ -80,13 +80,13 @@ describe('the preference world of these testbeds', () => {
   const train = pairsOf({ size: 150, seed: 100, split: 'train', length_cue: 0.9 });
   const tests = pairsOf({ size: 60, seed: 12, split: 'test' });
 
-  it('shows four users, shares no prompt between training and tests, and has legal responses within the context', async () => {
+  it('shows two users, shares no prompt between training and tests, and has legal responses within the context', async () => {
     const shown = new Set(train.map((p) => p.prompt));
     for (const { prompt, entry, chosen, rejected } of [...train, ...tests]) {
-      expect(entry.metadata.user).toBeLessThan(4);
+      expect(entry.metadata.user).toBeLessThan(2);
       expect(preferenceUtility(chosen.slice(1), entry)).not.toBeNull();
       expect(preferenceUtility(rejected.slice(1), entry)).not.toBeNull();
-      expect(prompt).toMatch(/^u[0-3]:([a-zA-D] ){3,4}[a-zA-D]=$/);
+      expect(prompt).toMatch(/^u[01]:([a-zA-D] ){3,4}[a-zA-D]=$/);
     }
     for (const { prompt } of tests) expect(shown.has(prompt)).toBe(false);
     const { dataset, numbers } = promptsOf(40, 12, 'test');
@@ -196,8 +196,9 @@ describe('further data', () => {
   it('noise changes half of the solutions, and not their length', () => {
     const text = '3+4=7;7*2=14;14-5=9#9';
     const noisy = Array.from({ length: 400 }, (_, i) => noisySolution(text, new Draws(randomKey(i))));
-    expect(share(noisy.map((t) => t === text))).toBeGreaterThan(0.42);
-    expect(share(noisy.map((t) => t === text))).toBeLessThan(0.58);
+    // half are left alone, and of the others those whose characters all stay: (1 - 0.1 * 15 / 16)^21 = 0.13 of them
+    expect(share(noisy.map((t) => t === text))).toBeGreaterThan(0.49);
+    expect(share(noisy.map((t) => t === text))).toBeLessThan(0.64);
     for (const t of noisy) expect(t).toHaveLength(text.length);
   });
 

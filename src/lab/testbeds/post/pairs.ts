@@ -17,9 +17,9 @@ import { foldIn, randomKey } from '../../../tensor/random/threefry.js';
 import { preferenceLevels } from '../../bases/preferences.js';
 import type { BatchShape } from './testbed.js';
 
-/** Pairs and prompts of the preference world, of its first four users: few enough that a thousand pairs say what they like. */
+/** Pairs and prompts of the preference world, of its first two users: few enough that a thousand pairs say what they like. */
 
-const users = 4;
+const users = 2;
 const isShown = ({ metadata }: TaskEntry): boolean => (metadata.user as number) < users;
 
 export interface PairOptions {

@@ -1,6 +1,6 @@
 import type { ExampleSet } from '../../../data/examples/index.js';
 import { exampleSource } from '../../../data/examples/index.js';
-import type { PreferencePair, TaskDataset } from '../../../data/tasks/index.js';
+import { completionUtility, type PreferencePair, type TaskDataset } from '../../../data/tasks/index.js';
 import { linear } from '../../../optim/schedule/linear.js';
 import { adamw } from '../../../optim/transform/adamw.js';
 import { foldIn, randomKey } from '../../../tensor/random/threefry.js';
@@ -10,7 +10,7 @@ import { patchReward, RewardScorer, reward } from '../../../train/reward.js';
 import type { LoadedBase } from '../../bases/index.js';
 import { preferencesBase } from '../../bases/preferences.js';
 import { once } from '../pretraining.js';
-import type { EvaluationSet } from '../rl/evaluate.js';
+import type { EvaluatedCompletion, EvaluationSet } from '../rl/evaluate.js';
 import { taskProblems } from '../rl/problems.js';
 import { sampled } from './measures.js';
 import { encodePairs, type PairOptions, pairsBatch, pairsOf, promptsOf } from './pairs.js';
@@ -26,48 +26,60 @@ function selected({ dataset, numbers }: ReturnType<typeof promptsOf>): TaskDatas
   return { ...dataset, length: numbers.length, entry: (i) => dataset.entry(numbers[i] as number) };
 }
 
-/** Mean true score of sampled responses, which is what a policy is for. */
+const prompts = selected(promptsOf(96, testSeed, 'test'));
+const isLegal = ({ text, row }: EvaluatedCompletion): boolean => completionUtility(text, prompts.entry(row.index as number)) !== null;
+const mean = (values: readonly number[]): number => values.reduce((a, b) => a + b, 0) / values.length;
+
+/** Mean true score of sampled responses, where what is no response is drawn again, and the share of responses. */
 const utilitySets = once(
   async (): Promise<readonly EvaluationSet[]> => [
     {
       name: '',
-      problems: taskProblems([selected(promptsOf(96, testSeed, 'test'))]),
-      samples: 4,
+      problems: taskProblems([prompts]),
+      samples: 8,
       max_completion_length: 16,
-      metrics: { utility: (completions) => completions.reduce((sum, { score }) => sum + score, 0) / completions.length },
+      metrics: {
+        utility: (completions) => mean(completions.filter(isLegal).map(({ score }) => score)),
+        legal: (completions) => mean(completions.map((c) => (isLegal(c) ? 1 : 0))),
+      },
     },
   ],
 );
 
-const measure = async (trained: TrainedModel): Promise<Record<string, number>> => sampled(trained, await utilitySets());
+/** What a policy's responses are worth, and how many of its samples are responses at all. */
+export const measure = async (trained: TrainedModel): Promise<Record<string, number>> => sampled(trained, await utilitySets());
 
 /** The reference's log-probabilities are computed once: training then holds one model. */
 const withReference = (set: ExampleSet, { model, params }: LoadedBase, threads: number): Promise<ExampleSet> =>
   withReferenceLogps(set, model, params, { ...pairsBatch, threads });
 
 const cleanPairs: PairOptions = { size: 192, seed: testSeed, split: 'test' };
-const noise = { flip: 0.25, temperature: 1, min_margin: 0 } as const;
+const noise = { flip: 0.2, temperature: 0.5, min_margin: 0 } as const;
 
-type Common = Pick<PostTestbedAbout, 'slot' | 'metric' | 'better' | 'margin' | 'base' | 'args' | 'batch' | 'rates' | 'measure'>;
+type Common = Pick<
+  PostTestbedAbout,
+  'slot' | 'metric' | 'better' | 'margin' | 'base' | 'args' | 'settings' | 'batch' | 'rates' | 'measure'
+>;
 const common: Common = {
   slot: 'preference-loss',
   metric: 'eval_utility',
   better: 'higher',
   margin: 0.02,
   base: preferencesBase,
-  args: { max_steps: 75 },
+  args: { max_steps: 100 },
+  settings: { beta: 0.3 },
   batch: pairsBatch,
-  rates: [1e-4, 3e-4, 1e-3],
+  rates: [1e-4, 3e-4, 6e-4],
   measure,
 };
 
 const noisy: PostTestbedAbout = {
   ...common,
   id: 'preference-noise',
-  summary: 'pairs of which a quarter are turned round and many are nearly ties; true score of sampled responses',
-  measured: [noise, cleanPairs, 1800],
+  summary: 'pairs of which a fifth are turned round and many are nearly ties; true score of sampled responses',
+  measured: [noise, cleanPairs, 2400, 'two users'],
   data: async (start, seed, threads) => ({
-    train: await withReference(await encodePairs(pairsOf({ size: 1800, seed: trainSeed(seed), split: 'train', ...noise })), start, threads),
+    train: await withReference(await encodePairs(pairsOf({ size: 2400, seed: trainSeed(seed), split: 'train', ...noise })), start, threads),
     evaluation: await withReference(await encodePairs(pairsOf(cleanPairs)), start, threads),
   }),
 };
@@ -116,7 +128,7 @@ const weakLabelled: PostTestbedAbout = {
   ...common,
   id: 'preference-weak-labels',
   summary: 'a reward model that has seen 300 true pairs labels 1200 others, on which the policy is trained; true score of responses',
-  measured: [weak, cleanPairs],
+  measured: [weak, cleanPairs, 'two users'],
   data: async (start, seed, threads) => {
     const { pairs, margins } = await weakLabels(start, seed, threads);
     const tests = pairsOf(cleanPairs);

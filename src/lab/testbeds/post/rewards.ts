@@ -65,7 +65,7 @@ const lengthCue: PostTestbedAbout = {
   args: { max_steps: 75 },
   batch: pairsBatch,
   rates: [3e-4, 1e-3, 2e-3],
-  measured: [cue, ratedEvery, fairPairs, best, 1200],
+  measured: [cue, ratedEvery, fairPairs, best, 1200, 'two users'],
   data: async (_, seed) => {
     const pairs = cuedPairs(trainSeed(seed));
     const attributes = pairs.map((pair, i) => (i % ratedEvery === 0 ? ratingsOf(pair) : [...missingRatings, ...missingRatings]));
@@ -103,7 +103,7 @@ const quality: PostTestbedAbout = {
   args: { max_steps: 75 },
   batch: pairsBatch,
   rates: [3e-4, 1e-3, 2e-3],
-  measured: [closePairs, labelled, 1200],
+  measured: [closePairs, labelled, 1200, 'two users'],
   data: async (_, seed) => ({
     train: await withQuality(pairsOf({ size: 1200, seed: trainSeed(seed), split: 'train', ...closePairs })),
     evaluation: await withQuality(pairsOf(labelled)),

@@ -13,11 +13,11 @@ import type { BatchShape, PostTestbedAbout } from './testbed.js';
 
 const testSeed = 12;
 const trainSeed = (seed: number): number => 100 + seed;
-const batch: BatchShape = { batch_size: 16, context: 56 };
+const batch: BatchShape = { batch_size: 16, context: 48 };
 const problems = 600;
 
 const chains = (split: 'train' | 'test', size: number, seed: number): TaskDataset =>
-  createDataset('chain-arithmetic', { size, seed, split, min_difficulty: 5, max_difficulty: 5 });
+  createDataset('chain-arithmetic', { size, seed, split, min_difficulty: 4, max_difficulty: 4 });
 const tests = chains('test', 96, testSeed);
 
 export interface LevelPair {
@@ -92,7 +92,7 @@ const encode = (pairs: readonly LevelPair[]): Promise<ExampleSet> =>
 
 export const subtasks: PostTestbedAbout = {
   id: 'preference-subtasks',
-  summary: 'chain arithmetic of 5 operations from pairs of whole chains, of steps and of groups of steps; pass@1',
+  summary: 'chain arithmetic of 4 operations from pairs of whole chains, of steps and of groups of steps; pass@1',
   slot: 'preference-loss',
   metric: 'eval_success',
   better: 'higher',
@@ -106,7 +106,7 @@ export const subtasks: PostTestbedAbout = {
     train: await withReferenceLogps(await encode(subtaskPairs('train', problems, trainSeed(seed))), model, params, { ...batch, threads }),
   }),
   measure: async (trained) => {
-    const scores = await sampled(trained, [{ name: '', problems: taskProblems([tests]), samples: 4, max_completion_length: 48 }]);
+    const scores = await sampled(trained, [{ name: '', problems: taskProblems([tests]), samples: 4, max_completion_length: 40 }]);
     return { ...scores, eval_success: scores['eval_pass@1'] as number };
   },
 };
