@@ -91,7 +91,7 @@ describe('the preference world of these testbeds', () => {
     for (const { prompt } of tests) expect(shown.has(prompt)).toBe(false);
     const { dataset, numbers } = promptsOf(40, 12, 'test');
     for (const i of numbers) expect(shown.has(dataset.entry(i).prompt)).toBe(false);
-    expect((await encodePairs(train)).truncated).toBe(0);
+    expect((await encodePairs(train)).examples).toHaveLength(train.length);
   });
 
   it('has longer chosen responses as often as was asked', () => {
