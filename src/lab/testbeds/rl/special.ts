@@ -160,7 +160,7 @@ const divideAndConquer = make({
   metric: 'pass@1',
   base: divisionBase,
   data: formData(chain, [3, 4], divided, {}, { max_completion_length: 48 }),
-  args: budget(120_000),
+  args: budget(90_000),
   settings: upTo(48),
 });
 
