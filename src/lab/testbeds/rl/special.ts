@@ -189,7 +189,7 @@ const thinkingBudgets = make({
   derived: (metrics) => ({
     budgeted: budgets.reduce((sum, most) => sum + (metrics[`budget ${most}/pass@1`] as number), 0) / budgets.length,
   }),
-  args: budget(140_000),
+  args: budget(110_000),
   settings: upTo(64),
 });
 
